@@ -12,6 +12,7 @@
 //!
 //! Pure: no I/O, no clock, no randomness.
 
+use super::owners::Owners;
 use super::vnode::Vnode;
 
 /// Points for each bucket when a table is filled. More overflow the six fractions (at 3, one
@@ -28,7 +29,7 @@ pub(crate) struct Index {
     /// Sorted.
     points: Vec<u64>,
     /// The owner of each point, then the first owner again, for hashes past the last point.
-    owners: Vec<u32>,
+    owners: Owners,
     /// Empty on a ring without points.
     buckets: Vec<Bucket>,
 }
@@ -58,7 +59,7 @@ impl Index {
     /// The owner of the first point at or after `hash`, clockwise.
     #[inline]
     pub(crate) fn owner(&self, hash: u64) -> Option<u32> {
-        self.owners.get(self.successor(hash)?).copied()
+        self.owners.get(self.successor(hash)?)
     }
 
     /// The number of the first point at or after `hash`; the number of points where that is the
@@ -103,15 +104,15 @@ impl Index {
         &self.points
     }
 
-    /// The owner of each point.
-    pub(crate) fn owners(&self) -> &[u32] {
-        self.owners.get(..self.len()).unwrap_or_default()
+    /// The owner of each point, by the point's number; after the last comes the first again.
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// The points with their owners, sorted.
     pub(crate) fn vnodes(&self) -> impl Iterator<Item = Vnode> + '_ {
-        let pairs = self.points().iter().zip(self.owners());
-        pairs.map(|(point, owner)| Vnode::new(*point, *owner))
+        let points = self.points.iter().enumerate();
+        points.filter_map(|(at, point)| Some(Vnode::new(*point, self.owners.get(at)?)))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,16 +122,24 @@ impl Index {
     /// Heap bytes in use.
     pub(crate) fn bytes(&self) -> usize {
         self.points.capacity() * size_of::<u64>()
-            + self.owners.capacity() * size_of::<u32>()
+            + self.owners.bytes()
             + self.buckets.capacity() * size_of::<Bucket>()
     }
 
-    /// This index with its owners renumbered (`None` drops an owner's points) and the sorted
-    /// `added` points merged in. Linear in the number of points, most of it copying; the table
+    /// This index with its owners renumbered (`None` drops an owner's points) to numbers below
+    /// `nodes`, and the sorted `added` points merged in. Linear in the number of points, most of it copying; the table
     /// is patched where its size stays.
-    pub(crate) fn splice(&self, renumber: &[Option<u32>], added: &[Vnode]) -> Self {
+    pub(crate) fn splice(&self, renumber: &[Option<u32>], added: &[Vnode], nodes: usize) -> Self {
         let dropped = self.dropped(renumber);
-        let mut merge = Merge::new(self, renumber, &dropped, added.len());
+        let room = self.len() - dropped.len() + added.len();
+        let owners = Owners::with_capacity(room + 1, nodes);
+        let mut merge = Merge {
+            old: self,
+            renumber,
+            dropped: &dropped,
+            points: Vec::with_capacity(room),
+            owners,
+        };
         let mut from = 0;
         for vnode in added {
             let upto = self.rank(*vnode, renumber);
@@ -142,10 +151,10 @@ impl Index {
         let Merge {
             points, mut owners, ..
         } = merge;
-        let Some(first) = owners.first().copied() else {
+        let Some(first) = owners.get(0) else {
             return Self::default();
         };
-        owners.push(first);
+        owners.extend(std::iter::once(first));
         let mut index = Self {
             points,
             owners,
@@ -166,10 +175,9 @@ impl Index {
             return Vec::new();
         }
         let goes = |owner: u32| renumber.get(owner as usize).copied().flatten().is_none();
-        let owners = self.owners().iter().enumerate();
-        owners
-            .filter(|(_, owner)| goes(**owner))
-            .map(|(at, _)| at)
+        let positions = 0..self.len();
+        positions
+            .filter(|at| self.owners.get(*at).is_some_and(goes))
             .collect()
     }
 
@@ -177,7 +185,7 @@ impl Index {
     fn rank(&self, vnode: Vnode, renumber: &[Option<u32>]) -> usize {
         let mut at = self.successor(vnode.point()).unwrap_or(0);
         let number = |at: usize| {
-            let owner = *self.owners().get(at)?;
+            let owner = self.owners.get(at)?;
             renumber.get(owner as usize).copied().flatten()
         };
         // Equal points are ordered by their owners' new numbers.
@@ -265,30 +273,13 @@ struct Merge<'a> {
     renumber: &'a [Option<u32>],
     dropped: &'a [usize],
     points: Vec<u64>,
-    owners: Vec<u32>,
+    owners: Owners,
 }
 
-impl<'a> Merge<'a> {
-    fn new(
-        old: &'a Index,
-        renumber: &'a [Option<u32>],
-        dropped: &'a [usize],
-        added: usize,
-    ) -> Self {
-        let room = old.len() - dropped.len() + added;
-        let points = Vec::with_capacity(room);
-        Self {
-            old,
-            renumber,
-            dropped,
-            points,
-            owners: Vec::with_capacity(room + 1),
-        }
-    }
-
+impl Merge<'_> {
     fn push(&mut self, vnode: Vnode) {
         self.points.push(vnode.point());
-        self.owners.push(vnode.node());
+        self.owners.extend(std::iter::once(vnode.node()));
     }
 
     /// Copies a range of old points, the dropped ones left out.
@@ -309,10 +300,8 @@ impl<'a> Merge<'a> {
     fn run(&mut self, range: std::ops::Range<usize>) {
         self.points
             .extend_from_slice(self.old.points.get(range.clone()).unwrap_or_default());
-        let owners = self.old.owners.get(range).unwrap_or_default();
-        let renumbered = owners
-            .iter()
-            .map(|owner| self.renumber.get(*owner as usize).copied().flatten());
+        let owners = range.filter_map(|at| self.old.owners.get(at));
+        let renumbered = owners.map(|owner| self.renumber.get(owner as usize).copied().flatten());
         // Owners without a new number were dropped above.
         self.owners
             .extend(renumbered.map(Option::unwrap_or_default));

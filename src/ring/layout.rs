@@ -73,7 +73,7 @@ impl Layout {
         }
         Self::check_total(&vnodes)?;
         Ok(Self {
-            index: self.index.splice(&renumber, &added),
+            index: self.index.splice(&renumber, &added, drafts.len()),
             ..Self::counted(vnodes)
         })
     }
@@ -112,7 +112,7 @@ impl Layout {
         let sorted = vnodes.is_sorted();
         Self::check_total(&counts).ok().filter(|()| sorted)?;
         Some(Self {
-            index: Index::default().splice(&[], vnodes),
+            index: Index::default().splice(&[], vnodes, nodes),
             ..Self::counted(counts)
         })
     }

@@ -9,6 +9,7 @@ mod hash_ring;
 mod index;
 mod layout;
 mod node;
+mod owners;
 mod placement;
 mod preference;
 mod rebalance;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::layout::Layout;
 use super::node::Node;
+use super::owners::Owners;
 
 /// The nodes in the order of a key's walk, each once. Made by
 /// [`HashRing::preference_list`](super::HashRing::preference_list).
@@ -12,7 +13,8 @@ use super::node::Node;
 #[must_use = "iterators are lazy"]
 pub struct PreferenceList<'a, T> {
     nodes: &'a [Arc<Node<T>>],
-    owners: &'a [u32],
+    owners: &'a Owners,
+    points: usize,
     at: usize,
     left: usize,
     seen: Seen,
@@ -20,10 +22,11 @@ pub struct PreferenceList<'a, T> {
 
 impl<'a, T> PreferenceList<'a, T> {
     pub(crate) fn new(nodes: &'a [Arc<Node<T>>], layout: &'a Layout, start: usize) -> Self {
-        let owners = layout.index.owners();
+        let (owners, points) = (layout.index.owners(), layout.index.len());
         Self {
             nodes,
             owners,
+            points,
             at: start,
             left: layout.placed,
             seen: Seen::default(),
@@ -34,12 +37,8 @@ impl<'a, T> PreferenceList<'a, T> {
     pub(crate) fn next_number(&mut self) -> Option<u32> {
         // Each node with points is met within one turn, so the walk ends.
         while self.left > 0 {
-            let at = if self.at < self.owners.len() {
-                self.at
-            } else {
-                0
-            };
-            let owner = *self.owners.get(at)?;
+            let at = if self.at < self.points { self.at } else { 0 };
+            let owner = self.owners.get(at)?;
             self.at = at + 1;
             if self.seen.insert(owner) {
                 self.left -= 1;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::error::DiffError;
 use super::hash_ring::HashRing;
 use super::node::NodeId;
+use super::owners::Owners;
 use super::placement::Placement;
 use super::replicas::ZonePolicy;
 
@@ -204,7 +205,7 @@ struct Side<'a, T, P> {
     replicas: usize,
     zones: ZonePolicy,
     points: &'a [u64],
-    owners: &'a [u32],
+    owners: &'a Owners,
     /// The number of the next point.
     at: usize,
     /// The replicas of the keys that end there.
@@ -240,8 +241,7 @@ impl<'a, T, P: Placement> Side<'a, T, P> {
         self.fresh = true;
         if self.replicas == 1 {
             self.chosen.clear();
-            self.chosen
-                .extend(self.owners.get(self.at).or(self.owners.first()));
+            self.chosen.extend(self.owners.get(self.at));
             return Ok(());
         }
         let walk = self.ring.preference_list_at(self.at);

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Checks everything: formatting, lints, the dependency tree, tests, examples, docs.
+# Installs what is missing on a Debian machine that has Rust; changes no file of the project.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# need PROGRAM PACKAGE...: installs the packages where the program is missing.
+need() {
+    local program=$1
+    shift
+    command -v "$program" >/dev/null && return
+    step "installing $*: $program is missing"
+    as_root apt-get -o DPkg::Lock::Timeout=500 update -q
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -o DPkg::Lock::Timeout=500 install -q -y --no-install-recommends "$@"
+}
+
+need cc gcc libc6-dev
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+# The features of Cargo.toml, a line each.
+features() {
+    sed -n '/^\[features\]/,/^\[/s/^\([a-z][a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -vx default
+}
+
+step "formatting"
+cargo fmt --check
+cargo fmt --check --manifest-path benches/peers/Cargo.toml
+
+step "lints: no features, each feature, all features"
+cargo clippy --locked --all-targets -- -D warnings
+for feature in $(features); do
+    cargo clippy --locked --all-targets --features "$feature" -- -D warnings
+done
+cargo clippy --locked --all-targets --all-features -- -D warnings
+
+step "default dependency tree"
+tree=$(cargo tree --locked --edges normal --target all --prefix none --format '{p}' | awk '{print $1, $2}' | sort -u | grep -v '^tripod ')
+echo "$tree"
+count=$(echo "$tree" | wc -l)
+echo "$count crates"
+[ "$count" -le 45 ] || { echo "the default tree has $count crates, more than 45" >&2; exit 1; }
+for optional in crc32fast md-5 serde; do
+    if echo "$tree" | grep -q "^$optional "; then
+        echo "$optional must not be in the default tree" >&2
+        exit 1
+    fi
+done
+
+step "benches compile"
+cargo bench --locked --no-run
+cargo check --locked --manifest-path benches/peers/Cargo.toml
+
+step "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
+
+step "tests: default features"
+cargo test --locked
+step "tests: all features"
+cargo test --locked --all-features
+step "all passed"
