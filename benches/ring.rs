@@ -76,13 +76,16 @@ fn lookups(c: &mut Criterion) {
                 for key in &keys {
                     // The high half of the product scales the hash to the table's length.
                     let at = (u128::from(xxh3_64(key.as_bytes())) * table.len() as u128) >> 64;
-                    black_box(table.get(at as usize));
                     black_box(table[at as usize]);
                 }
             });
         });
         group.bench_function(id("xxh3"), |b| {
-            b.iter(|| keys.iter().for_each(|key| drop(black_box(xxh3.owner(key)))));
+            b.iter(|| {
+                for key in &keys {
+                    black_box(xxh3.owner(key));
+                }
+            });
         });
         group.bench_function(id("xxh3_batch"), |b| {
             let mut owners = Vec::with_capacity(64);
@@ -109,21 +112,189 @@ fn lookups(c: &mut Criterion) {
     }
 }
 
-fn main() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
-    let mut criterion = Criterion::default()
-        .output_directory(&dir)
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
-    lookups(&mut criterion);
-    criterion.final_summary();
+/// The hashing and sorting that building a `sha256-v1` ring cannot do without.
+fn hash_and_sort(nodes: &[Node]) -> Vec<(u64, u32)> {
+    let mut points = Vec::with_capacity(nodes.len() * VNODES);
+    for (number, node) in (0..).zip(nodes) {
+        let id = node.id().as_str().as_bytes();
+        let label = Sha256::new()
+            .chain_update((id.len() as u64).to_be_bytes())
+            .chain_update(id);
+        for block in 0..VNODES as u64 / 4 {
+            let digest = label.clone().chain_update(block.to_be_bytes()).finalize();
+            for bytes in digest.chunks_exact(8) {
+                points.push((u64::from_be_bytes(bytes.try_into().unwrap()), number));
+            }
+        }
+    }
+    points.sort_unstable();
+    points
+}
+
+fn changes(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ring_change");
+    let id = |name: &str| BenchmarkId::new(name, "1000x160");
+    let nodes = nodes(1000);
+    let old = ring(Sha256V1, 1000);
+    let newcomer = Node::new("newcomer").unwrap();
+    let new = old.apply([Change::Add(newcomer.clone())]).unwrap();
+    let leaver = nodes[500].id().clone();
+    group.bench_function(id("hash_and_sort"), |b| {
+        b.iter(|| hash_and_sort(black_box(&nodes)))
+    });
+    group.bench_function(id("build"), |b| {
+        b.iter(|| {
+            HashRing::builder()
+                .nodes(black_box(&nodes).iter().cloned())
+                .build()
+                .unwrap()
+        });
+    });
+    group.bench_function(id("add"), |b| {
+        b.iter(|| {
+            old.apply([Change::Add(black_box(&newcomer).clone())])
+                .unwrap()
+        });
+    });
+    group.bench_function(id("remove"), |b| {
+        b.iter(|| {
+            old.apply([Change::Remove(black_box(&leaver).clone())])
+                .unwrap()
+        });
+    });
+    group.bench_function(id("diff"), |b| {
+        b.iter(|| diff(&old, &new, 1, ZonePolicy::Any).unwrap())
+    });
+    group.bench_function(id("diff_3_replicas"), |b| {
+        b.iter(|| diff(&old, &new, 3, ZonePolicy::Any).unwrap())
+    });
+}
+
+fn other_lookups(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ring_other");
+    let id = |name: &str| BenchmarkId::new(name, "100x160");
+    let ring = ring(Xxh3V1, 100);
+    let loads = BoundedLoads::new(LoadFactor::default());
+    let keys: Vec<String> = keys().into_iter().take(4096).collect();
+    group.throughput(Throughput::Elements(keys.len() as u64));
+    group.bench_function(id("owner"), |b| {
+        b.iter(|| {
+            for key in &keys {
+                black_box(ring.owner(key));
+            }
+        });
+    });
+    group.bench_function(id("replicas_3"), |b| {
+        b.iter(|| {
+            keys.iter()
+                .for_each(|key| drop(black_box(ring.replicas(key, 3, ZonePolicy::Any))))
+        });
+    });
+    group.bench_function(id("bounded_assign"), |b| {
+        b.iter(|| {
+            keys.iter()
+                .for_each(|key| drop(black_box(loads.assign(&ring, key))))
+        });
+    });
+}
+
+/// The medians of this run, read back from where criterion keeps them.
+struct Medians(PathBuf);
+
+impl Medians {
+    /// In nanoseconds; `None` where this run did not measure it.
+    fn get(&self, group: &str, function: &str, value: &str) -> Option<f64> {
+        let path = self
+            .0
+            .join(group)
+            .join(function)
+            .join(value)
+            .join("new/estimates.json");
+        let estimates: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        estimates.get("median")?.get("point_estimate")?.as_f64()
+    }
+
+    fn ratio(&self, group: &str, value: &str, [function, bound]: [&str; 2], target: &str) {
+        let [ours, theirs] = [function, bound].map(|name| self.get(group, name, value));
+        match ours.zip(theirs) {
+            Some((ours, theirs)) => {
+                println!(
+                    "{value:>9}  {function} / {bound} = {:.2}  ({target})",
+                    ours / theirs
+                );
+            }
+            None => println!("{value:>9}  {function} / {bound}: not measured in this run"),
+        }
+    }
+}
+
+fn report(medians: &Medians) {
+    println!("\nratios of medians of this run");
     for size in SIZES {
-        let r = ring(Xxh3V1, size);
-        println!(
-            "{size}: {:.1} bytes/pt",
-            r.index_bytes() as f64 / r.points() as f64
+        let value = format!("{size}x{VNODES}");
+        let target = if size == 1000 {
+            "target: at most 3.0"
+        } else {
+            "target: at most 2.0"
+        };
+        medians.ratio("ring_lookup", &value, ["xxh3", "limit"], target);
+        medians.ratio("ring_lookup", &value, ["xxh3_batch", "limit"], target);
+        medians.ratio(
+            "ring_lookup",
+            &value,
+            ["sha256", "hash_sha256"],
+            "target: at most 1.25",
         );
     }
+    medians.ratio(
+        "ring_change",
+        "1000x160",
+        ["build", "hash_and_sort"],
+        "target: at most 2",
+    );
+    medians.ratio(
+        "ring_change",
+        "1000x160",
+        ["build", "add"],
+        "target: at least 20",
+    );
+    medians.ratio("ring_change", "1000x160", ["build", "remove"], "no target");
+    medians.ratio("ring_change", "1000x160", ["build", "diff"], "no target");
+    println!("\nmemory of points and table");
+    for (size, target) in [
+        (10, "no target"),
+        (100, "target: at most 80"),
+        (1000, "target: at most 32"),
+    ] {
+        let ring = ring(Sha256V1, size);
+        let each = ring.index_bytes() as f64 / ring.points() as f64;
+        println!("{size:>5}x{VNODES}  {each:.1} bytes a point ({target})");
+    }
+    println!("\npeak-to-average of equal nodes: random points, allocated points");
+    for size in SIZES {
+        let allocated = ring(Allocated::new(Sha256V1), size)
+            .balance()
+            .peak_to_average()
+            .unwrap();
+        let random = ring(Sha256V1, size).balance().peak_to_average().unwrap();
+        println!("{size:>5} nodes  {random:.3} at 160 vnodes, {allocated:.3} at 16 vnodes");
+    }
+}
+
+fn main() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+    // What an earlier run measured must not be taken for this one's.
+    let _ = std::fs::remove_dir_all(&dir);
+    let mut criterion = Criterion::default()
+        .output_directory(&dir)
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    lookups(&mut criterion);
+    changes(&mut criterion);
+    other_lookups(&mut criterion);
+    criterion.final_summary();
+    report(&Medians(dir));
 }

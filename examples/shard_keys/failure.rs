@@ -41,6 +41,17 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<clap::Error> for Failure {
+    /// The first paragraph of what clap has to say, on one line.
+    fn from(error: clap::Error) -> Self {
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim);
+        let paragraph: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+        let line = paragraph.join(" ");
+        Self::refused(line.trim_start_matches("error: "))
+    }
+}
+
 impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         Self::Refused(chain(&error))

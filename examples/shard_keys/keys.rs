@@ -99,7 +99,7 @@ impl Progress {
 
 fn spinner() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} keys, {per_sec}, {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} keys in {elapsed}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));

@@ -13,43 +13,41 @@ mod failure;
 mod keys;
 mod moves;
 mod options;
+mod seat;
 mod summary;
 mod survivors;
+mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tripod::ring::{HashRing, Node, Placement, Sha256V1, Xxh3V1};
+use tripod::ring::{HashRing, Placement, Sha256V1, Xxh3V1};
 
 use failure::Failure;
-use options::{NodeOption, Options, PlacementName};
-
-/// What a ring of this program keeps with each node.
-#[derive(Clone, Copy, Debug)]
-struct Seat {
-    /// The node's number, to count by.
-    number: usize,
-    /// Whether lookups skip it.
-    down: bool,
-}
-
-type Ring<P> = HashRing<Seat, P>;
+use options::{Options, PlacementName};
+use seat::{check_owners, seated};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(help) if !help.use_stderr() => help.exit(),
+        Err(error) => return stop(&Failure::from(error)),
+    };
     match options.check().and_then(|()| dispatch(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has enough of it: that is no failure.
         Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
-        Err(failure) => {
-            // Nobody is left to tell when standard error is closed as well.
-            let _ = writeln!(io::stderr(), "error: {failure}");
-            failure.exit_code()
-        }
-        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => stop(&failure),
     }
+}
+
+fn stop(failure: &Failure) -> ExitCode {
+    // Nobody is left to tell when standard error is closed as well.
+    let _ = writeln!(io::stderr(), "error: {failure}");
+    failure.exit_code()
 }
 
 /// Chooses the placement once, so that the loop over the keys is compiled for each.
@@ -85,37 +83,5 @@ fn run<P: Placement + Clone>(placement: P, options: &Options) -> Result<(), Fail
         summary::run(&ring, options)
     } else {
         assign::run(&ring, options)
-    }
-}
-
-fn seated(option: &NodeOption, number: usize) -> Node<Seat> {
-    let down = option.down;
-    option.node.clone().with_payload(Seat { number, down })
-}
-
-/// Makes sure that every key will find a node.
-fn check_owners<P: Placement>(ring: &Ring<P>) -> Result<(), Failure> {
-    let mut owners = ring.preference_list("").peekable();
-    if owners.peek().is_none() {
-        let reason = if ring.nodes().all(|node| node.weight() == 0) {
-            "no node owns keys: every weight is 0"
-        } else {
-            "no node owns keys: the placement gives nobody a vnode"
-        };
-        return Err(Failure::refused(reason));
-    }
-    if owners.all(|node| node.payload().down) {
-        return Err(Failure::refused("every node that owns keys is down"));
-    }
-    Ok(())
-}
-
-/// The node for the key with this hash: its owner, or the next one that is not down.
-fn up_owner<P: Placement>(ring: &Ring<P>, hash: u64, any_down: bool) -> Option<&Node<Seat>> {
-    if any_down {
-        let mut walk = ring.preference_list_of_hash(hash);
-        walk.find(|node| !node.payload().down)
-    } else {
-        ring.owner_of_hash(hash)
     }
 }

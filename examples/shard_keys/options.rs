@@ -17,7 +17,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = PlacementName::Sha256)]
     pub(crate) placement: PlacementName,
 
-    /// Vnodes for each unit of weight [default: the placement's, 160].
+    /// Vnodes for each unit of weight [default: 160; libmemcached fixes it].
     #[arg(long, value_name = "N")]
     pub(crate) vnodes: Option<NonZeroU32>,
 
@@ -147,7 +147,8 @@ impl FromStr for NodeOption {
 
 fn parse_weight(text: &str) -> Result<u32, String> {
     let weight = text.parse();
-    weight.map_err(|error| format!("the weight `{text}` is not a number from 0 to 2^32 - 1: {error}"))
+    weight
+        .map_err(|error| format!("the weight `{text}` is not a number from 0 to 2^32 - 1: {error}"))
 }
 
 fn id(name: &str) -> Result<NodeId, String> {

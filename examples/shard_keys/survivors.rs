@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tripod::ring::{Node, Placement, PreferenceList, Zone, ZonePolicy};
 
 use crate::failure::Failure;
-use crate::{Ring, Seat};
+use crate::seat::{Ring, Seat};
 
 /// Chooses replicas among the nodes that are up as `HashRing::replicas` does among all: the
 /// first node of each zone that a key's walk meets, then the second of each, and so on.
@@ -36,7 +36,7 @@ impl Survivors {
         let up = numbers.len();
         if policy == ZonePolicy::Strict && up < replicas {
             return Err(Failure::refused(format!(
-                "{replicas} replicas in as many zones were asked for, and {up} zones have a node up"
+                "{replicas} replicas in as many zones were asked for, and zones with a node up: {up}"
             )));
         }
         let met = vec![0; up];

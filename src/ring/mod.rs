@@ -1,4 +1,77 @@
-//! Consistent hashing with virtual nodes.
+//! Consistent hashing with virtual nodes: which node owns a key, and what moves when nodes come
+//! and go.
+//!
+//! Spreading keys over n servers by `hash % n` moves nearly every key when n changes. A
+//! consistent-hash ring puts servers and keys on one circle; a key belongs to the first server
+//! clockwise, so that a server that comes or goes moves only the keys next to it.
+//!
+//! ```
+//! use tripod::ring::{Change, HashRing, Node};
+//!
+//! let ring = HashRing::builder()
+//!     .nodes([Node::new("a")?, Node::new("b")?, Node::new("c")?.with_weight(2)])
+//!     .build()?;
+//! let owner = ring.owner("user:17").expect("three nodes own keys");
+//!
+//! // A node joins. The key stays, or goes to the newcomer; nothing else can happen.
+//! let grown = ring.apply([Change::Add(Node::new("d")?)])?;
+//! let after = grown.owner("user:17").expect("four nodes own keys");
+//! assert!(after.id() == owner.id() || after.id().as_str() == "d");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The parts
+//!
+//! [`HashRing`] is an immutable value; [`Change`]s give the next one. [`SharedRing`] holds the
+//! ring of the day for many threads. A [`Placement`] says where nodes and keys fall. [`diff`]
+//! compares two rings, [`Balance`] shows the shares, [`BoundedLoads`] assigns by load in flight.
+//! The module does no I/O, has no clock, and needs no runtime.
+//!
+//! # Guarantees
+//!
+//! For [`Sha256V1`] and [`Xxh3V1`]:
+//!
+//! 1. Placement depends on the set of nodes (ids, weights, vnodes per unit of weight), and on
+//!    nothing else: not on the order of insertion, the process, the platform or the version.
+//!    Equal points of several nodes are all kept, and the least id owns.
+//! 2. Adding a node moves keys only to it; removing one moves only its keys; changing a weight
+//!    moves only keys of that node, or to it. Skipping nodes
+//!    ([`owner_excluding`](HashRing::owner_excluding)) moves only their keys.
+//! 3. [`apply`](HashRing::apply) gives the ring that a fresh build of the same nodes would give.
+//! 4. Lookups are exact: the answer is that of a linear scan over all points.
+//!
+//! For every placement: shares add up to exactly 2^64, [`diff`] equals the comparison of every
+//! hash, a failed change leaves the ring as it was, and bad input is a typed error. The nginx and
+//! ketama placements follow the rules of their program for ties, duplicates and order.
+//! [`Allocated`] depends on history: its snapshot carries the points, and guarantee 2 holds for
+//! additions.
+//!
+//! # What it does not guarantee
+//!
+//! - *Even load.* With random points the spread of a node's share is about 1/√vnodes: expect the
+//!   busiest of 100 equal nodes some 25 % above the average at 160 vnodes. More vnodes, or
+//!   [`Allocated`], even out the shares; neither helps against one hot key. [`BoundedLoads`] does,
+//!   by letting go of the owner.
+//! - *Agreement between processes.* Who is a member is yours to settle; compare
+//!   [`fingerprint`](HashRing::fingerprint)s to learn that you have not.
+//! - *Moved data.* [`diff`] names ranges; moving what is in them, and serving meanwhile, is yours.
+//! - *Safety from chosen keys*, but for SHA-256: XXH3 and CRC-32 are quick to invert.
+//!
+//! # Cost
+//!
+//! A ring of P points takes some 15 bytes a point. A lookup hashes the key and makes two
+//! dependent reads in tables of 5 and 2 bytes a point (4 above 65,536 nodes): O(1) expected,
+//! O(log k) where k points crowd into one third of the average distance of one. A change hashes
+//! and sorts the points that are new, and copies the others. A clone copies a pointer.
+//!
+//! # Sources
+//!
+//! - D. Karger and others: *Consistent Hashing and Random Trees*, STOC 1997, §4: the circle.
+//! - G. DeCandia and others: *Dynamo: Amazon's Highly Available Key-value Store*, SOSP 2007,
+//!   §4.2 and §4.3: virtual nodes and the preference list.
+//! - V. Mirrokni, M. Thorup, M. Zadimoghaddam: *Consistent Hashing with Bounded Loads*, SODA 2018.
+//! - CASSANDRA-7032, *Improve vnode allocation*, 2015: tokens chosen by the shares they leave.
+
 mod balance;
 mod bounded;
 mod builder;

@@ -1,5 +1,7 @@
 //! The owner of each point, in as few bytes as the number of nodes allows.
 
+use std::ops::Range;
+
 /// Node numbers in the order of their points. Two bytes each where that is enough: half the
 /// memory that lookups touch at random.
 #[derive(Clone, Debug)]
@@ -36,6 +38,25 @@ impl Owners {
         match self {
             Self::Narrow(owners) => owners.extend(more.map(|owner| owner as u16)),
             Self::Wide(owners) => owners.extend(more),
+        }
+    }
+
+    /// Appends a range of `others` under new numbers.
+    pub(crate) fn extend_from(
+        &mut self,
+        others: &Self,
+        range: Range<usize>,
+        renumber: impl Fn(u32) -> u32,
+    ) {
+        match others {
+            Self::Narrow(owners) => {
+                let owners = owners.get(range).unwrap_or_default();
+                self.extend(owners.iter().map(|owner| renumber(u32::from(*owner))));
+            }
+            Self::Wide(owners) => {
+                let owners = owners.get(range).unwrap_or_default();
+                self.extend(owners.iter().map(|owner| renumber(*owner)));
+            }
         }
     }
 

@@ -40,11 +40,7 @@ impl Oracle {
         let mut points = Vec::new();
         for (id, (weight, _)) in members {
             let count = u64::from(*weight) * u64::from(vnodes);
-            points.extend(
-                rule(id, count)
-                    .into_iter()
-                    .map(|point| (point, id.clone())),
-            );
+            points.extend(rule(id, count).into_iter().map(|point| (point, id.clone())));
         }
         let zones = members
             .iter()

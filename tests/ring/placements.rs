@@ -38,7 +38,9 @@ impl Tiny {
     }
 
     pub(crate) fn points(id: &str, count: u64) -> Vec<u64> {
-        (0..count).map(|number| label(id, number) >> 56 << 56).collect()
+        (0..count)
+            .map(|number| label(id, number) >> 56 << 56)
+            .collect()
     }
 }
 
