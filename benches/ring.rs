@@ -1,17 +1,19 @@
 //! `cargo bench --bench ring`: lookups, changes and memory of the ring, as ratios to what bounds
 //! them, measured in the same run.
-#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 #![allow(
     clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a bench may stop, and prints"
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::semicolon_if_nothing_returned,
+    reason = "a bench may stop, and its figures are for people"
 )]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput};
 use sha2::{Digest, Sha256};
 use tripod::ring::{
     Allocated, BoundedLoads, Change, HashRing, LoadFactor, Node, Placement, Sha256V1, Xxh3V1,
@@ -22,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const KEYS: usize = 500_000;
 const SIZES: [u32; 3] = [10, 100, 1000];
 const VNODES: usize = 160;
+const BATCH: usize = 64;
 
 /// A small generator with a fixed seed (splitmix64), so that every run measures the same.
 struct Random(u64);
@@ -56,6 +59,37 @@ fn ring<P: Placement + Clone>(placement: P, count: u32) -> HashRing<(), P> {
         .unwrap()
 }
 
+/// Looks every key up, one after another.
+fn each<R>(b: &mut Bencher<'_>, keys: &[String], lookup: impl Fn(&String) -> R) {
+    b.iter(|| {
+        for key in keys {
+            black_box(lookup(key));
+        }
+    });
+}
+
+/// Looks the keys up in batches.
+fn batches<P: Placement>(b: &mut Bencher<'_>, keys: &[String], ring: &HashRing<(), P>) {
+    let mut owners = Vec::with_capacity(BATCH);
+    b.iter(|| {
+        for keys in keys.chunks(BATCH) {
+            owners.clear();
+            ring.owners(keys, &mut owners);
+            black_box(&owners);
+        }
+    });
+}
+
+/// A read at random, wherever the hash says.
+fn read(table: &[u64], hash: u64) -> u64 {
+    // The high half of the product scales the hash to the table's length.
+    table[((u128::from(hash) * table.len() as u128) >> 64) as usize]
+}
+
+fn first_eight(digest: &[u8]) -> u64 {
+    u64::from_be_bytes(digest[..8].try_into().unwrap())
+}
+
 fn lookups(c: &mut Criterion) {
     let keys = keys();
     let mut group = c.benchmark_group("ring_lookup");
@@ -66,49 +100,23 @@ fn lookups(c: &mut Criterion) {
         let mut random = Random(u64::from(size));
         let table: Vec<u64> = (0..xxh3.points()).map(|_| random.next()).collect();
         group.bench_function(id("hash_xxh3"), |b| {
-            b.iter(|| {
-                keys.iter()
-                    .for_each(|key| drop(black_box(xxh3_64(key.as_bytes()))))
-            });
+            each(b, &keys, |key| xxh3_64(key.as_bytes()))
         });
         group.bench_function(id("limit"), |b| {
-            b.iter(|| {
-                for key in &keys {
-                    // The high half of the product scales the hash to the table's length.
-                    let at = (u128::from(xxh3_64(key.as_bytes())) * table.len() as u128) >> 64;
-                    black_box(table[at as usize]);
-                }
-            });
+            each(b, &keys, |key| read(&table, xxh3_64(key.as_bytes())));
         });
-        group.bench_function(id("xxh3"), |b| {
-            b.iter(|| {
-                for key in &keys {
-                    black_box(xxh3.owner(key));
-                }
-            });
-        });
-        group.bench_function(id("xxh3_batch"), |b| {
-            let mut owners = Vec::with_capacity(64);
-            b.iter(|| {
-                for keys in keys.chunks(64) {
-                    owners.clear();
-                    xxh3.owners(keys, &mut owners);
-                    black_box(&owners);
-                }
-            });
-        });
+        group.bench_function(id("xxh3"), |b| each(b, &keys, |key| xxh3.owner(key)));
+        group.bench_function(id("xxh3_batch"), |b| batches(b, &keys, &xxh3));
         group.bench_function(id("hash_sha256"), |b| {
-            b.iter(|| {
-                keys.iter()
-                    .for_each(|key| drop(black_box(Sha256::digest(key.as_bytes()))))
+            each(b, &keys, |key| first_eight(&Sha256::digest(key.as_bytes())));
+        });
+        group.bench_function(id("limit_sha256"), |b| {
+            each(b, &keys, |key| {
+                read(&table, first_eight(&Sha256::digest(key.as_bytes())))
             });
         });
-        group.bench_function(id("sha256"), |b| {
-            b.iter(|| {
-                keys.iter()
-                    .for_each(|key| drop(black_box(sha256.owner(key))))
-            });
-        });
+        group.bench_function(id("sha256"), |b| each(b, &keys, |key| sha256.owner(key)));
+        group.bench_function(id("sha256_batch"), |b| batches(b, &keys, &sha256));
     }
 }
 
@@ -177,24 +185,12 @@ fn other_lookups(c: &mut Criterion) {
     let loads = BoundedLoads::new(LoadFactor::default());
     let keys: Vec<String> = keys().into_iter().take(4096).collect();
     group.throughput(Throughput::Elements(keys.len() as u64));
-    group.bench_function(id("owner"), |b| {
-        b.iter(|| {
-            for key in &keys {
-                black_box(ring.owner(key));
-            }
-        });
-    });
+    group.bench_function(id("owner"), |b| each(b, &keys, |key| ring.owner(key)));
     group.bench_function(id("replicas_3"), |b| {
-        b.iter(|| {
-            keys.iter()
-                .for_each(|key| drop(black_box(ring.replicas(key, 3, ZonePolicy::Any))))
-        });
+        each(b, &keys, |key| ring.replicas(key, 3, ZonePolicy::Any));
     });
     group.bench_function(id("bounded_assign"), |b| {
-        b.iter(|| {
-            keys.iter()
-                .for_each(|key| drop(black_box(loads.assign(&ring, key))))
-        });
+        each(b, &keys, |key| loads.assign(&ring, key))
     });
 }
 
@@ -238,28 +234,18 @@ fn report(medians: &Medians) {
         } else {
             "target: at most 2.0"
         };
-        medians.ratio("ring_lookup", &value, ["xxh3", "limit"], target);
-        medians.ratio("ring_lookup", &value, ["xxh3_batch", "limit"], target);
-        medians.ratio(
-            "ring_lookup",
-            &value,
-            ["sha256", "hash_sha256"],
-            "target: at most 1.25",
-        );
+        let within = |functions, target| medians.ratio("ring_lookup", &value, functions, target);
+        within(["xxh3", "limit"], target);
+        within(["xxh3_batch", "limit"], "no target");
+        within(["sha256", "hash_sha256"], "target: at most 1.25");
+        within(["sha256_batch", "hash_sha256"], "no target");
+        within(["limit_sha256", "hash_sha256"], "one random read, no ring");
     }
-    medians.ratio(
-        "ring_change",
-        "1000x160",
-        ["build", "hash_and_sort"],
-        "target: at most 2",
-    );
-    medians.ratio(
-        "ring_change",
-        "1000x160",
-        ["build", "add"],
-        "target: at least 20",
-    );
-    medians.ratio("ring_change", "1000x160", ["build", "remove"], "no target");
+    let change = |functions, target| medians.ratio("ring_change", "1000x160", functions, target);
+    change(["build", "hash_and_sort"], "target: at most 2");
+    change(["build", "add"], "target: at least 20");
+    change(["build", "remove"], "no target");
+    change(["build", "diff"], "no target");
     medians.ratio("ring_change", "1000x160", ["build", "diff"], "no target");
     println!("\nmemory of points and table");
     for (size, target) in [

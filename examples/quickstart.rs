@@ -79,9 +79,8 @@ fn what_moves(event: &str, old: &Ring, new: &Ring) -> Result<(), Box<dyn Error>>
         .filter(|key| owner(old, key) != owner(new, key))
         .count();
 
-    let moves = diff(old, new, 1, ZonePolicy::Any)?;
-    let ranges = moves.len();
-    let exact = fraction(moves.iter().map(|moved| moved.range().hashes()).sum());
+    let ranges = diff(old, new, 1, ZonePolicy::Any)?;
+    let exact = fraction(ranges.iter().map(|moved| moved.range().hashes()).sum());
 
     let weight = |ring: &Ring| {
         ring.nodes()
@@ -91,8 +90,9 @@ fn what_moves(event: &str, old: &Ring, new: &Ring) -> Result<(), Box<dyn Error>>
     let (before, after) = (weight(old), weight(new));
     let ideal = (after - before).abs() / after.max(before);
     println!(
-        "  {event:<16}{moved} of {MANY} keys; exactly {:.2}% in {ranges} ranges; ideal {:.2}%",
+        "  {event:<16}{moved} of {MANY} keys; exactly {:.2}% in {} ranges; ideal {:.2}%",
         exact * 100.0,
+        ranges.len(),
         ideal * 100.0
     );
     Ok(())

@@ -8,7 +8,6 @@ use crate::failure::Failure;
 use crate::keys::{BUFFER_LEN, Keys};
 use crate::options::Options;
 use crate::seat::{Ring, Seat, up_owner};
-use crate::survivors::Survivors;
 
 /// Writes each key with its node or nodes.
 pub(crate) fn run<P: Placement>(ring: &Ring<P>, options: &Options) -> Result<(), Failure> {
@@ -25,13 +24,18 @@ pub(crate) fn run<P: Placement>(ring: &Ring<P>, options: &Options) -> Result<(),
             let walk = ring.preference_list(key);
             write_nodes(out, walk.filter(|node| !node.payload().down).take(replicas))
         })
-    } else if any_down {
-        let mut survivors = Survivors::new(ring, replicas, zones)?;
-        lines(|key, out| write_nodes(out, survivors.replicas(ring.preference_list(key))))
     } else {
+        let down = |node: &Node<Seat>| node.payload().down;
         // Whether there are zones enough does not depend on the key: ask before any output.
-        ring.replicas("", replicas, zones)?;
-        lines(|key, out| write_nodes(out, ring.replicas(key, replicas, zones)?))
+        ring.replicas_excluding("", replicas, zones, down)?;
+        lines(|key, out| {
+            let nodes = if any_down {
+                ring.replicas_excluding(key, replicas, zones, down)?
+            } else {
+                ring.replicas(key, replicas, zones)?
+            };
+            write_nodes(out, nodes)
+        })
     }
 }
 

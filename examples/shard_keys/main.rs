@@ -15,7 +15,6 @@ mod moves;
 mod options;
 mod seat;
 mod summary;
-mod survivors;
 mod table;
 
 use std::io::{self, Write};

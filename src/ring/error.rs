@@ -38,7 +38,7 @@ pub enum PlacementError {
         node: u32,
     },
     /// A placement of your own refused these nodes.
-    #[error("refused: {reason}")]
+    #[error("{reason}")]
     Refused {
         /// Why, in the placement's words.
         reason: String,
@@ -51,7 +51,7 @@ pub enum PlacementError {
 pub enum ChangeError {
     /// The id is a member already: use [`Change::Replace`](super::Change::Replace) to give it
     /// other attributes.
-    #[error("node {id} is on the ring already")]
+    #[error("node {id} is a member already")]
     Duplicate {
         /// The id that was added twice.
         id: NodeId,
@@ -81,11 +81,11 @@ pub enum ChangeError {
 #[non_exhaustive]
 pub enum ReplicasError {
     /// [`ZonePolicy::Strict`](super::ZonePolicy::Strict) wants as many zones as replicas.
-    #[error("{wanted} replicas in as many zones were asked for, and {found} zones own keys")]
+    #[error("{wanted} replicas in as many zones were asked for, and {found} zones can hold one")]
     NotEnoughZones {
         /// How many replicas were asked for.
         wanted: usize,
-        /// How many zones have a node with vnodes.
+        /// How many zones have a node that may hold one.
         found: usize,
     },
 }

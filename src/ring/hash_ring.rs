@@ -192,10 +192,26 @@ impl<T, P: Placement> HashRing<T, P> {
     ) -> Result<Vec<&Node<T>>, ReplicasError> {
         let mut chosen = Vec::new();
         self.replicas_into(self.preference_list(key), replicas, zones, &mut chosen)?;
-        Ok(chosen
-            .into_iter()
-            .filter_map(|number| self.numbered(number))
-            .collect())
+        Ok(self.all_numbered(&chosen))
+    }
+
+    /// The replicas of `key` when the nodes for which `excluded` answers true are skipped (down,
+    /// draining): chosen among the others as [`replicas`](Self::replicas) chooses among all.
+    /// `excluded` is asked about each node with points once: O(nodes).
+    ///
+    /// # Errors
+    /// [`ReplicasError::NotEnoughZones`] under [`ZonePolicy::Strict`].
+    pub fn replicas_excluding<K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &K,
+        replicas: usize,
+        zones: ZonePolicy,
+        excluded: impl FnMut(&Node<T>) -> bool,
+    ) -> Result<Vec<&Node<T>>, ReplicasError> {
+        let mut chosen = Vec::new();
+        let left = Zones::new(&self.inner.nodes, &self.inner.layout, excluded);
+        left.choose(self.preference_list(key), replicas, zones, &mut chosen)?;
+        Ok(self.all_numbered(&chosen))
     }
 
     /// The point of `key`, for [`owner_of_hash`](Self::owner_of_hash) on any ring of the same
@@ -270,6 +286,11 @@ impl<T, P: Placement> HashRing<T, P> {
         self.inner.layout.index.bytes() + self.inner.layout.vnodes.capacity() * size_of::<u32>()
     }
 
+    fn all_numbered(&self, numbers: &[u32]) -> Vec<&Node<T>> {
+        let nodes = numbers.iter().map(|number| self.numbered(*number));
+        nodes.flatten().collect()
+    }
+
     #[inline]
     pub(crate) fn numbered(&self, number: u32) -> Option<&Node<T>> {
         self.shared_node(number).map(|node| &**node)
@@ -291,7 +312,7 @@ impl<T, P: Placement> HashRing<T, P> {
         let inner = &*self.inner;
         let known = inner
             .zones
-            .get_or_init(|| Zones::new(&inner.nodes, &inner.layout));
+            .get_or_init(|| Zones::new(&inner.nodes, &inner.layout, |_| false));
         known.choose(walk, replicas, zones, chosen)
     }
 

@@ -67,7 +67,7 @@
 //! # Sources
 //!
 //! - D. Karger and others: *Consistent Hashing and Random Trees*, STOC 1997, §4: the circle.
-//! - G. DeCandia and others: *Dynamo: Amazon's Highly Available Key-value Store*, SOSP 2007,
+//! - G. `DeCandia` and others: *Dynamo: Amazon's Highly Available Key-value Store*, SOSP 2007,
 //!   §4.2 and §4.3: virtual nodes and the preference list.
 //! - V. Mirrokni, M. Thorup, M. Zadimoghaddam: *Consistent Hashing with Bounded Loads*, SODA 2018.
 //! - CASSANDRA-7032, *Improve vnode allocation*, 2015: tokens chosen by the shares they leave.

@@ -22,37 +22,37 @@ pub enum ZonePolicy {
     Strict,
 }
 
-/// Which zone each node with points is in, as numbers.
+/// Which zone each node is in that may hold replicas, as numbers.
 #[derive(Debug)]
 pub(crate) struct Zones {
-    /// The zone of each node.
-    of: Vec<u32>,
-    /// How many nodes with points each zone has.
+    /// The zone of each node; `None` where it may hold none.
+    of: Vec<Option<usize>>,
+    /// How many such nodes each zone has.
     sizes: Vec<usize>,
 }
 
 impl Zones {
-    pub(crate) fn new<T>(nodes: &[Arc<Node<T>>], layout: &Layout) -> Self {
+    /// The zones of the nodes that have points and are not excluded.
+    pub(crate) fn new<T>(
+        nodes: &[Arc<Node<T>>],
+        layout: &Layout,
+        mut excluded: impl FnMut(&Node<T>) -> bool,
+    ) -> Self {
         let mut numbers = HashMap::new();
-        let mut zones = Self {
-            of: Vec::with_capacity(nodes.len()),
-            sizes: Vec::new(),
-        };
-        for (node, vnodes) in nodes.iter().zip(&layout.vnodes) {
-            if *vnodes == 0 {
-                // Never met on a walk, so its zone does not count.
-                zones.of.push(u32::MAX);
-                continue;
+        let mut sizes = Vec::new();
+        let mut zone_of = |(node, vnodes): (&'_ Arc<Node<T>>, &u32)| {
+            if *vnodes == 0 || excluded(node) {
+                return None;
             }
-            let next = zones.sizes.len();
-            let zone = *numbers.entry(node.zone()).or_insert(next);
-            match zones.sizes.get_mut(zone) {
+            let zone = *numbers.entry(node.zone().cloned()).or_insert(sizes.len());
+            match sizes.get_mut(zone) {
                 Some(size) => *size += 1,
-                None => zones.sizes.push(1),
+                None => sizes.push(1),
             }
-            zones.of.push(u32::try_from(zone).unwrap_or(u32::MAX));
-        }
-        zones
+            Some(zone)
+        };
+        let of = nodes.iter().zip(&layout.vnodes).map(&mut zone_of).collect();
+        Self { of, sizes }
     }
 
     /// Writes the numbers of the first `wanted` nodes of `walk` as `policy` chooses them into
@@ -67,7 +67,12 @@ impl Zones {
         chosen.clear();
         let wanted = match policy {
             ZonePolicy::Any => {
-                chosen.extend(std::iter::from_fn(|| walk.next_number()).take(wanted));
+                let numbers = std::iter::from_fn(|| walk.next_number());
+                chosen.extend(
+                    numbers
+                        .filter(|number| self.zone(*number).is_some())
+                        .take(wanted),
+                );
                 return Ok(());
             }
             ZonePolicy::Strict if wanted > self.sizes.len() => {
@@ -76,7 +81,7 @@ impl Zones {
                     found: self.sizes.len(),
                 });
             }
-            ZonePolicy::Spread | ZonePolicy::Strict => wanted.min(walk.len()),
+            ZonePolicy::Spread | ZonePolicy::Strict => wanted.min(self.sizes.iter().sum()),
         };
         // The node that is the j-th of its zone on the walk belongs to round j. All of the full
         // rounds are chosen, and of the next one those that are met first.
@@ -87,8 +92,7 @@ impl Zones {
             let Some(number) = walk.next_number() else {
                 break;
             };
-            let zone = self.of.get(number as usize).copied().unwrap_or(u32::MAX);
-            let Some(round) = met.get_mut(zone as usize) else {
+            let Some(round) = self.zone(number).and_then(|zone| met.get_mut(zone)) else {
                 continue;
             };
             *round += 1;
@@ -102,6 +106,10 @@ impl Zones {
         rounds.sort_by_key(|(round, _)| *round);
         chosen.extend(rounds.iter().map(|(_, number)| *number));
         Ok(())
+    }
+
+    fn zone(&self, number: u32) -> Option<usize> {
+        self.of.get(number as usize).copied().flatten()
     }
 
     /// How many rounds are taken whole, and how many nodes of the next one.

@@ -93,7 +93,12 @@ fn a_table_prints_as_it_always_has() {
     assert_eq!(table, TABLE);
 }
 
-const TABLE: &str = "";
+const TABLE: &str = "\
+node        weight   vnodes     share   of due
+a                1      160   25.843%   103.4%
+long-name        3      480   74.157%    98.9%
+zero             0        0    0.000%        -
+peak-to-average 1.034";
 
 #[test]
 fn an_empty_table_says_so() {

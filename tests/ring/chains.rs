@@ -75,7 +75,7 @@ fn nodes_come_and_go_where_points_collide() {
 
 #[test]
 fn nodes_come_and_go_where_points_crowd() {
-    for shape in [Shape::Crowd, Shape::Mixed, Shape::Ends] {
+    for shape in [Shape::Crowd, Shape::Mixed, Shape::Ends, Shape::Grid] {
         assert_grows_and_shrinks(Odd(shape), 6, 60);
     }
 }
@@ -111,6 +111,20 @@ fn a_table_patched_back_and_forth_stays_exact() {
 }
 
 #[test]
+fn a_large_ring_is_exact_at_every_point_before_and_after_a_patch() {
+    let ring = build(
+        Xxh3V1,
+        40,
+        (0..1000).map(|n| node(&format!("n{n}"), 1, None)),
+    );
+    assert_owners(&ring, &Oracle::of(&ring));
+    let grown = ring.apply([Change::Add(node("new", 3, None))]).unwrap();
+    assert_owners(&grown, &Oracle::of(&grown));
+    let shrunk = grown.apply([Change::Remove(id("n500"))]).unwrap();
+    assert_owners(&shrunk, &Oracle::of(&shrunk));
+}
+
+#[test]
 fn thousands_of_points_in_one_spot_are_told_apart() {
     let nodes = (0..30).map(|step| node(&format!("n{step}"), 1, None));
     let ring = build(Odd(Shape::Crowd), 200, nodes);
@@ -119,4 +133,32 @@ fn thousands_of_points_in_one_spot_are_told_apart() {
     let halved = (0..15).map(|step| Change::Remove(id(&format!("n{step}"))));
     let halved = ring.apply(halved).unwrap();
     assert_owners(&halved, &Oracle::of(&halved));
+}
+
+#[test]
+fn owners_are_exact_across_two_to_the_sixteenth_nodes() {
+    // The late ids have the largest numbers, and numbers past 2^16 need more than two bytes.
+    let name = |n: u32| format!("{n:08}");
+    let nodes = (0..65_534).map(|n| node(&name(n), u32::from(n % 64 == 0), None));
+    let mut ring = build(Xxh3V1, 2, nodes);
+    for n in 65_534..65_540 {
+        ring = ring.apply([Change::Add(node(&name(n), 3, None))]).unwrap();
+        assert_owners(&ring, &Oracle::of(&ring));
+        let owned = ring
+            .vnodes()
+            .filter(|(_, node)| node.id().as_str() == name(n));
+        assert_eq!(owned.count(), 6);
+        // A node before all others gives each of them another number.
+        let shifted = ring.apply([Change::Add(node(" first", 1, None))]).unwrap();
+        assert_owners(&shifted, &Oracle::of(&shifted));
+        let back = shifted.apply([Change::Remove(id(" first"))]).unwrap();
+        assert_eq!(back.fingerprint(), ring.fingerprint());
+    }
+    let fresh = build(Xxh3V1, 2, ring.nodes().cloned());
+    assert_eq!(fresh.fingerprint(), ring.fingerprint());
+    assert_eq!(fresh.balance(), ring.balance());
+    for n in 65_534..65_540 {
+        ring = ring.apply([Change::Remove(id(&name(n)))]).unwrap();
+        assert_owners(&ring, &Oracle::of(&ring));
+    }
 }

@@ -41,12 +41,12 @@ fn by_force(
     policy: ZonePolicy,
 ) -> Option<BTreeMap<(u64, usize), Pair>> {
     // A ring on which no node has points has no replicas, whatever the policy.
-    let replicas = |oracle: &Oracle, hash| match oracle.points() {
-        [] => Some(Vec::new()),
-        _ => {
-            let names = oracle.replicas(hash, n, policy)?;
-            Some(names.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    let replicas = |oracle: &Oracle, hash| {
+        if oracle.points().is_empty() {
+            return Some(Vec::new());
         }
+        let names = oracle.replicas(hash, n, policy)?;
+        Some(names.into_iter().map(str::to_owned).collect::<Vec<_>>())
     };
     let mut expected = BTreeMap::new();
     for hash in hashes {
@@ -189,18 +189,15 @@ fn a_first_node_receives_the_whole_circle() {
         let one = build(placement, 3, [node("a", 1, None)]);
         let a = id("a");
         let moves = diff(&empty, &one, 1, ZonePolicy::Any).unwrap();
-        let [moved] = moves.as_slice() else {
+        let [only] = moves.as_slice() else {
             panic!("{moves:?}")
         };
-        assert_eq!(
-            (moved.from(), moved.to(), moved.rank()),
-            (None, Some(&a), 0)
-        );
-        assert_eq!(moved.range().hashes(), 1 << 64);
+        assert_eq!((only.from(), only.to(), only.rank()), (None, Some(&a), 0));
+        assert_eq!(only.range().hashes(), 1 << 64);
         assert!(
             [0, 1, 1 << 63, u64::MAX]
                 .into_iter()
-                .all(|hash| moved.range().contains(hash))
+                .all(|hash| only.range().contains(hash))
         );
         let back = diff(&one, &empty, 1, ZonePolicy::Strict).unwrap();
         assert_eq!(
@@ -254,6 +251,20 @@ fn a_strict_diff_that_one_ring_cannot_meet_is_refused() {
         let refused = diff(old, new, 2, ZonePolicy::Strict).unwrap_err();
         assert_eq!(refused, expected);
     }
+}
+
+#[test]
+fn more_replicas_than_nodes_are_all_compared() {
+    let old = build(Sha256V1, 4, ["a", "b"].map(|id| node(id, 1, None)));
+    let new = old.apply([Change::Add(node("c", 1, None))]).unwrap();
+    let moves = diff(&old, &new, usize::MAX, ZonePolicy::Spread).unwrap();
+    let third: u128 = moves
+        .iter()
+        .filter(|moved| moved.rank() == 2)
+        .inspect(|moved| assert!(moved.from().is_none() && moved.to().is_some()))
+        .map(|moved| moved.range().hashes())
+        .sum();
+    assert_eq!(third, 1 << 64);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The types can go where users take them, and print without secrets.
 
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::fmt::Debug;
 use std::num::NonZeroU32;
 
@@ -70,6 +72,32 @@ fn debug_never_prints_a_payload() {
     assert_discreet(&ring.apply([Change::Add(node)]).unwrap_err());
     assert_discreet(&ring.balance());
     assert_discreet(&ring.replicas("key", 2, tripod::ring::ZonePolicy::Any));
+}
+
+#[test]
+fn ids_are_found_in_maps_by_their_text() {
+    let hashed: HashMap<NodeId, u8> = [(NodeId::new("a").unwrap(), 1)].into();
+    let sorted: BTreeMap<NodeId, u8> = [(NodeId::new("ü").unwrap(), 2)].into();
+    assert_eq!((hashed.get("a"), sorted.get("ü")), (Some(&1), Some(&2)));
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_lead_to_their_cause() {
+    let heavy = Node::new("heavy").unwrap().with_weight(u32::MAX);
+    let ring = HashRing::builder().build().unwrap();
+    let shared = SharedRing::new(ring);
+    let error = shared.apply_at(0, [Change::Add(heavy)]).unwrap_err();
+    let mut causes = Vec::new();
+    let mut next: Option<&dyn Error> = Some(&error);
+    while let Some(error) = next {
+        causes.push(error.to_string());
+        next = error.source();
+    }
+    assert_eq!(causes.len(), 3, "{causes:?}");
+    let wanted = (u64::from(u32::MAX) * 160).to_string();
+    assert!(causes[2].contains(&wanted), "{causes:?}");
+    // Each says its own part only, so that a report of the chain does not repeat itself.
+    assert!(!causes[0].contains(&wanted) && !causes[1].contains(&wanted));
 }
 
 #[test]

@@ -29,3 +29,4 @@ mod replicas;
 mod serial;
 mod shared;
 mod snapshot;
+mod ties;

@@ -100,20 +100,20 @@ impl Oracle {
             left.truncate(n);
             return Some(left);
         }
-        let mut chosen = Vec::new();
+        let (mut chosen, mut zones) = (Vec::new(), 0);
         while !left.is_empty() {
             // One round: each zone gives the first of its nodes that is left.
             let mut served: BTreeSet<&Option<String>> = BTreeSet::new();
             let (round, rest) = left
                 .into_iter()
                 .partition::<Vec<&str>, _>(|id| served.insert(&self.zones[*id]));
-            if policy == ZonePolicy::Strict && n > round.len() {
-                return None;
+            if chosen.is_empty() {
+                zones = round.len();
             }
             chosen.extend(round);
             left = rest;
         }
-        if policy == ZonePolicy::Strict && chosen.is_empty() && n > 0 {
+        if policy == ZonePolicy::Strict && n > zones {
             return None;
         }
         chosen.truncate(n);

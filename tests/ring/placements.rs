@@ -73,6 +73,8 @@ pub(crate) enum Shape {
     Crowd,
     /// Three of four in the crowd, the others anywhere.
     Mixed,
+    /// At, before and after multiples of a 48th of the circle: where buckets begin and end.
+    Grid,
 }
 
 /// Points that a lookup table likes least. A key's hash is its first eight bytes, big endian.
@@ -80,13 +82,14 @@ pub(crate) enum Shape {
 pub(crate) struct Odd(pub(crate) Shape);
 
 impl Odd {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self(Shape::Equal(0)),
         Self(Shape::Equal(1 << 63)),
         Self(Shape::Equal(u64::MAX)),
         Self(Shape::Ends),
         Self(Shape::Crowd),
         Self(Shape::Mixed),
+        Self(Shape::Grid),
     ];
 
     fn points(self, id: &str, count: u64) -> Vec<u64> {
@@ -96,6 +99,12 @@ impl Odd {
             Shape::Ends if number % 2 == 0 => 0,
             Shape::Ends => u64::MAX,
             Shape::Mixed if number % 4 == 0 => label(id, number),
+            Shape::Grid => {
+                let label = label(id, number);
+                let edge = (u128::from(label % 48) << 64) / 48;
+                let beside = u64::try_from(edge).unwrap().wrapping_add(label >> 62);
+                beside.wrapping_sub(1)
+            }
             Shape::Crowd | Shape::Mixed => SPOT | label(id, number) >> 48,
         };
         (0..count).map(point).collect()

@@ -13,7 +13,8 @@ const DEFAULT_PORT: &str = "11211";
 /// libmemcached's `MEMCACHED_DISTRIBUTION_CONSISTENT_KETAMA` with MD5, measured on 1.1: node ids
 /// are `host:port`, in the order in which the servers were added.
 ///
-/// Each node has 100 points whatever its weight; weight 0 drains it. The number is the program's:
+/// Each node has 100 points whatever its weight, so a [`Balance`](crate::ring::Balance), which
+/// compares shares to weights, says little unless they are equal; weight 0 drains. The number is the program's:
 /// setting another one on the builder is refused.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ketama;

@@ -1,0 +1,124 @@
+//! The examples do what they say, as a user would run them.
+#![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// Where cargo puts the examples that it builds along with the tests.
+fn example(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().expect("the test knows where it is");
+    path.pop();
+    path.pop();
+    path.extend(["examples", name]);
+    assert!(
+        path.exists(),
+        "{name} is not built: run `cargo build --examples` first"
+    );
+    Command::new(path)
+}
+
+fn run(mut command: Command, input: &[u8]) -> Output {
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the example starts");
+    let mut stdin = child.stdin.take().expect("it was piped");
+    // An example that refuses its options does not read its input.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().expect("the example ends")
+}
+
+fn shard_keys(options: &str, input: &[u8]) -> Output {
+    let mut command = example("shard_keys");
+    command.args(options.split_whitespace());
+    run(command, input)
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the output is text")
+}
+
+#[test]
+fn quickstart_explains_itself_in_forty_lines() {
+    let output = run(example("quickstart"), b"");
+    assert!(output.status.success());
+    let lines = text(&output.stdout).lines().count();
+    assert!((10..=40).contains(&lines), "{lines} lines");
+}
+
+#[test]
+fn shard_keys_writes_each_key_with_its_node_in_input_order() {
+    let keys = (0..1000).map(|i| format!("user:{i}\n")).collect::<String>();
+    let output = shard_keys("--node a --node b=2", keys.as_bytes());
+    assert!(output.status.success());
+    let lines: Vec<_> = text(&output.stdout)
+        .lines()
+        .map(|line| line.split_once('\t'))
+        .collect();
+    for (line, key) in lines.iter().zip(keys.lines()) {
+        let (written, node) = line.expect("a key and a node");
+        assert_eq!(written, key);
+        assert!(["a", "b"].contains(&node));
+    }
+    assert_eq!(lines.len(), 1000);
+}
+
+#[test]
+fn shard_keys_takes_keys_that_are_not_text() {
+    let output = shard_keys("--node only", b"\xff\xfe\nlast without newline");
+    assert_eq!(
+        output.stdout,
+        b"\xff\xfe\tonly\nlast without newline\tonly\n"
+    );
+}
+
+#[test]
+fn shard_keys_gives_a_replica_to_each_zone_and_skips_what_is_down() {
+    let options = "--replicas 2 --zones strict --node a@x --node b@x!down --node c@y";
+    let output = shard_keys(options, b"k\n");
+    let line = text(&output.stdout).trim_end();
+    assert!(["k\ta,c", "k\tc,a"].contains(&line), "{line}");
+}
+
+#[test]
+fn shard_keys_counts_what_moves_to_a_newcomer() {
+    let keys = (0..10_000).map(|i| format!("{i}\n")).collect::<String>();
+    let output = shard_keys("--node a --node b --summary --then-add c", keys.as_bytes());
+    let summary = text(&output.stdout);
+    assert!(summary.contains("10000 keys"), "{summary}");
+    assert!(summary.contains("33.333% ideal"), "{summary}");
+}
+
+#[test]
+fn shard_keys_refuses_what_makes_no_ring() {
+    let refusals = [
+        "--node a --node a",
+        "--node a=0 --node b=0",
+        "--node a=many",
+        "--node a!down",
+        "--node a --no-such-option",
+        "--node a --then-add b",
+        "--node a=4294967295",
+        "--placement ketama --vnodes 7 --node a",
+        "",
+    ];
+    for options in refusals {
+        let output = shard_keys(options, b"k\n");
+        assert_eq!(output.status.code(), Some(2), "{options}");
+        assert!(output.stdout.is_empty(), "{options}");
+        assert_eq!(text(&output.stderr).lines().count(), 1, "{options}");
+    }
+}
+
+#[test]
+fn ring_picture_draws_an_svg() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ring.svg");
+    let mut command = example("ring_picture");
+    command.arg(&path);
+    assert!(run(command, b"").status.success());
+    let svg = std::fs::read_to_string(&path).expect("the picture was written");
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+}
