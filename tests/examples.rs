@@ -41,6 +41,10 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("the output is text")
 }
 
+fn lines(count: u32) -> String {
+    (0..count).fold(String::new(), |lines, i| lines + &format!("user:{i}\n"))
+}
+
 #[test]
 fn quickstart_explains_itself_in_forty_lines() {
     let output = run(example("quickstart"), b"");
@@ -51,7 +55,7 @@ fn quickstart_explains_itself_in_forty_lines() {
 
 #[test]
 fn shard_keys_writes_each_key_with_its_node_in_input_order() {
-    let keys = (0..1000).map(|i| format!("user:{i}\n")).collect::<String>();
+    let keys = lines(1000);
     let output = shard_keys("--node a --node b=2", keys.as_bytes());
     assert!(output.status.success());
     let lines: Vec<_> = text(&output.stdout)
@@ -85,7 +89,7 @@ fn shard_keys_gives_a_replica_to_each_zone_and_skips_what_is_down() {
 
 #[test]
 fn shard_keys_counts_what_moves_to_a_newcomer() {
-    let keys = (0..10_000).map(|i| format!("{i}\n")).collect::<String>();
+    let keys = lines(10_000);
     let output = shard_keys("--node a --node b --summary --then-add c", keys.as_bytes());
     let summary = text(&output.stdout);
     assert!(summary.contains("10000 keys"), "{summary}");

@@ -53,7 +53,8 @@ impl Layout {
                 )
             })
             .collect();
-        let mut added = placement.place(&Membership::new(&seats, &kept))?;
+        let mut added =
+            placement.place(&Membership::new(vnodes_per_weight.get(), &seats, &kept))?;
         added.sort_unstable();
         if rules.ties() == Ties::FirstConfigured {
             added.dedup_by_key(|vnode| vnode.point());

@@ -147,13 +147,10 @@ impl From<Zone> for String {
 /// # Ok::<(), tripod::ring::NodeIdError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Node<T = ()> {
     id: NodeId,
-    #[cfg_attr(feature = "serde", serde(default = "one"))]
     weight: u32,
-    #[cfg_attr(feature = "serde", serde(default))]
     zone: Option<Zone>,
     payload: T,
 }
@@ -177,11 +174,6 @@ impl From<NodeId> for Node {
             payload: (),
         }
     }
-}
-
-#[cfg(feature = "serde")]
-fn one() -> u32 {
-    1
 }
 
 impl<T> Node<T> {

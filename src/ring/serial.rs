@@ -1,18 +1,19 @@
 //! `serde` for rings, nodes and ids: a readable form, fit for a configuration file.
 //!
-//! A ring is a map of `nodes` (each a map of `id`, and where wanted `weight`, `zone` and
-//! `payload`) and, where wanted, `placement`, `vnodes_per_weight`, `epoch`, `points` and
+//! A ring is a map of `nodes` (each a map of `id`, where wanted `weight` and `zone`, and the
+//! `payload`, unless it is of a type that can be nothing) and, where wanted, `placement`, `vnodes_per_weight`, `epoch`, `points` and
 //! `fingerprint`. Unknown fields are errors, and a fingerprint is checked.
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
 
 use serde::de::Error as _;
+use serde::de::value::UnitDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::fingerprint::Fingerprint;
 use super::hash_ring::HashRing;
-use super::node::Node;
+use super::node::{Node, NodeId, Zone};
 use super::placement::{Dependence, Placement};
 use super::snapshot::{Parts, check_placement};
 use super::vnode::Vnode;
@@ -38,6 +39,34 @@ struct Read<T> {
     nodes: Vec<Node<T>>,
     points: Option<Vec<(u64, u32)>>,
     fingerprint: Option<Fingerprint>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadNode<T> {
+    id: NodeId,
+    #[serde(default = "one")]
+    weight: u32,
+    zone: Option<Zone>,
+    payload: Option<T>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Node<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = ReadNode::<T>::deserialize(deserializer)?;
+        let payload = match read.payload {
+            Some(payload) => payload,
+            // Payloads that can be nothing (units, options) may be left out.
+            None => T::deserialize(UnitDeserializer::new())?,
+        };
+        let node = Node::from(read.id).with_weight(read.weight);
+        let node = read.zone.into_iter().fold(node, Node::with_zone);
+        Ok(node.with_payload(payload))
+    }
 }
 
 impl<T: Serialize + Clone, P: Placement + Clone> Serialize for HashRing<T, P> {

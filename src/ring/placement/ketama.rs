@@ -104,8 +104,7 @@ fn rules(points: u32) -> Rules {
 }
 
 fn check_vnodes(membership: &Membership<'_>, points: u32) -> Result<(), PlacementError> {
-    let fixed = |seat: &Seat<'_>| seat.vnodes() == u64::from(seat.weight()) * u64::from(points);
-    if membership.seats().iter().all(fixed) {
+    if membership.vnodes_per_weight() == points {
         return Ok(());
     }
     let reason = format!("libmemcached fixes the number of points ({points}); do not set vnodes");

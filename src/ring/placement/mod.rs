@@ -207,13 +207,24 @@ pub enum Ties {
 /// The nodes to be placed, numbered as [`Ties`] says.
 #[derive(Debug)]
 pub struct Membership<'a> {
+    vnodes_per_weight: u32,
     seats: &'a [Seat<'a>],
     kept: &'a [Vnode],
 }
 
 impl<'a> Membership<'a> {
-    pub(crate) fn new(seats: &'a [Seat<'a>], kept: &'a [Vnode]) -> Self {
-        Self { seats, kept }
+    pub(crate) fn new(vnodes_per_weight: u32, seats: &'a [Seat<'a>], kept: &'a [Vnode]) -> Self {
+        Self {
+            vnodes_per_weight,
+            seats,
+            kept,
+        }
+    }
+
+    /// How many vnodes the ring is to have for each unit of weight.
+    #[must_use]
+    pub fn vnodes_per_weight(&self) -> u32 {
+        self.vnodes_per_weight
     }
 
     /// Every node of the new membership, in the order of their numbers.
