@@ -58,6 +58,13 @@ impl Oracle {
         &self.points
     }
 
+    /// The same without the points of some nodes.
+    pub(crate) fn without(&self, excluded: impl Fn(&str) -> bool) -> Self {
+        let mut left = self.clone();
+        left.points.retain(|(_, id)| !excluded(id));
+        left
+    }
+
     fn successor(&self, hash: u64) -> usize {
         let found = self.points.iter().position(|(point, _)| *point >= hash);
         found.unwrap_or(0)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use tripod::ring::{Change, Node, ReplicasError, Sha256V1, ZonePolicy};
 
-use crate::oracle::{POLICIES, build, cases, id, members, node, nodes};
+use crate::oracle::{Oracle, POLICIES, build, cases, id, members, node, nodes};
 use crate::placements::Tiny;
 
 fn three_zones() -> Vec<Node> {
@@ -74,6 +74,36 @@ proptest! {
             ids.sort();
             ids.dedup();
             prop_assert_eq!(ids.len(), replicas.len());
+        }
+    }
+
+    #[test]
+    fn excluding_nodes_chooses_as_if_they_had_no_points(
+        members in members(12),
+        n in 0_usize..6,
+        down in any::<u8>(),
+    ) {
+        let ring = build(Tiny, 4, nodes(&members));
+        let down = |id: &str| id.bytes().fold(down, u8::wrapping_add) % 3 == 0;
+        let oracle = Oracle::of(&ring).without(down);
+        for (byte, policy) in (0..=255).flat_map(|byte| POLICIES.map(|policy| (byte, policy))) {
+            let mut asked = Vec::new();
+            let found = ring.replicas_excluding(&[byte], n, policy, |node| {
+                asked.push(node.id().clone());
+                down(node.id().as_str())
+            });
+            let found = found.map(|nodes| nodes.iter().map(|node| node.id().as_str()).collect());
+            prop_assert_eq!(found.ok(), oracle.replicas(Tiny::hash_of(byte), n, policy));
+            let times = asked.len();
+            asked.sort();
+            asked.dedup();
+            prop_assert_eq!(asked.len(), times, "asked about a node twice");
+            // One owner, whichever way it is asked for.
+            let owner = ring.owner_excluding(&[byte], |node| down(node.id().as_str()));
+            let first = ring.replicas_excluding(&[byte], 1, policy, |node| down(node.id().as_str()));
+            if let Ok(first) = first {
+                prop_assert_eq!(first.first().copied(), owner);
+            }
         }
     }
 
