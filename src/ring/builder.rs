@@ -38,8 +38,8 @@ impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
 }
 
 impl<T: Clone, P: Placement + Clone> Builder<T, P> {
-    /// Adds nodes. Their order does not matter, but to placements that number nodes as
-    /// configured (see [`Ties`](super::Ties)) and to [`Allocated`](super::Allocated).
+    /// Adds nodes. Their order matters only to placements that number nodes as configured (see
+    /// [`Ties`](super::Ties)).
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = Node<T>>) -> Self {
         self.nodes.extend(nodes);
         self

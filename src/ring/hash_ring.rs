@@ -34,6 +34,7 @@ use super::replicas::{ZonePolicy, Zones};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HashRing<T = (), P = Sha256V1> {
+    epoch: u64,
     inner: Arc<Inner<T, P>>,
 }
 
@@ -41,7 +42,6 @@ struct Inner<T, P> {
     placement: P,
     rules: Rules,
     vnodes_per_weight: NonZeroU32,
-    epoch: u64,
     nodes: Vec<Arc<Node<T>>>,
     layout: Layout,
     placed_weight: u64,
@@ -59,7 +59,7 @@ impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
     pub fn apply(&self, changes: impl IntoIterator<Item = Change<T>>) -> Result<Self, ChangeError> {
         let inner = &*self.inner;
         let drafts = redraft(&inner.nodes, inner.rules.ties(), changes)?;
-        let epoch = inner.epoch.wrapping_add(1);
+        let epoch = self.epoch.saturating_add(1);
         Self::draw(
             inner.placement.clone(),
             inner.vnodes_per_weight,
@@ -104,11 +104,11 @@ impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
         let placed_weight = placed.map(|(node, _)| u64::from(node.weight())).sum();
         let zones = OnceLock::new();
         Self {
+            epoch,
             inner: Arc::new(Inner {
                 placement,
                 rules,
                 vnodes_per_weight,
-                epoch,
                 nodes,
                 layout,
                 placed_weight,
@@ -221,12 +221,18 @@ impl<T, P: Placement> HashRing<T, P> {
         self.inner.placement.hash(key.as_ref())
     }
 
-    /// Counts the changes since the ring was built; wraps at 2^64. It tells which of two rings
+    /// Counts the changes since the ring was built; stops at 2^64 - 1. It tells which of two rings
     /// of one history is later; to compare rings across processes use
     /// [`fingerprint`](Self::fingerprint).
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.inner.epoch
+        self.epoch
+    }
+
+    /// The same ring at a later epoch.
+    pub(crate) fn at_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
     }
 
     /// The nodes, drained ones included: by id, or as configured where the placement numbers
@@ -329,6 +335,7 @@ impl<T, P: Placement> HashRing<T, P> {
 impl<T, P> Clone for HashRing<T, P> {
     fn clone(&self) -> Self {
         Self {
+            epoch: self.epoch,
             inner: Arc::clone(&self.inner),
         }
     }
@@ -338,7 +345,7 @@ impl<T, P: Placement> fmt::Debug for HashRing<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HashRing")
             .field("placement", &self.inner.placement.name())
-            .field("epoch", &self.inner.epoch)
+            .field("epoch", &self.epoch)
             .field("nodes", &self.inner.nodes)
             .field("points", &self.points())
             .finish_non_exhaustive()

@@ -68,7 +68,7 @@ impl Layout {
             let node = vnode.node();
             let joining = drafts
                 .get(node as usize)
-                .is_some_and(|draft| stays(draft).is_none());
+                .is_some_and(|draft| stays(draft).is_none() && draft.node.weight() > 0);
             let count = vnodes.get_mut(node as usize).filter(|_| joining);
             *count.ok_or(PlacementError::UnknownNode { node })? += 1;
         }

@@ -147,7 +147,6 @@ impl From<Zone> for String {
 /// # Ok::<(), tripod::ring::NodeIdError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Node<T = ()> {
     id: NodeId,
     weight: u32,

@@ -1,8 +1,10 @@
 //! `serde` for rings, nodes and ids: a readable form, fit for a configuration file.
 //!
-//! A ring is a map of `nodes` (each a map of `id`, where wanted `weight` and `zone`, and the
-//! `payload`, unless it is of a type that can be nothing) and, where wanted, `placement`, `vnodes_per_weight`, `epoch`, `points` and
-//! `fingerprint`. Unknown fields are errors, and a fingerprint is checked.
+//! A ring is a map of `nodes` and, where wanted, `placement`, `vnodes_per_weight`, `epoch`,
+//! `points` and `fingerprint`. A node is a map of `id`, where wanted `weight` and `zone`, and the
+//! `payload`, unless it is of a type that can be nothing. Unknown fields are errors, and a
+//! fingerprint is checked. `points` are for placements that depend on history; they name nodes by
+//! their place among the sorted ids.
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
@@ -41,8 +43,29 @@ struct Read<T> {
     fingerprint: Option<Fingerprint>,
 }
 
+#[derive(Serialize)]
+#[serde(rename = "Node")]
+struct WrittenNode<'a, T> {
+    id: &'a NodeId,
+    weight: u32,
+    zone: Option<&'a Zone>,
+    payload: Option<&'a T>,
+}
+
+impl<T: Serialize> Serialize for Node<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WrittenNode {
+            id: self.id(),
+            weight: self.weight(),
+            zone: self.zone(),
+            payload: Some(self.payload()),
+        }
+        .serialize(serializer)
+    }
+}
+
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "Node", deny_unknown_fields)]
 struct ReadNode<T> {
     id: NodeId,
     #[serde(default = "one")]

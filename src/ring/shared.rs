@@ -58,9 +58,12 @@ impl<T, P> SharedRing<T, P> {
     pub fn load(&self) -> RingRef<T, P> {
         RingRef(self.cell.ring.load())
     }
+}
 
+impl<T, P: Placement> SharedRing<T, P> {
     /// Replaces the ring by what `change` makes of it, and returns the new one. `change` runs
-    /// once, with other writers waiting: it must not update this cell itself.
+    /// once, with other writers waiting: it must not update this cell itself. Epochs only go up:
+    /// a ring of an epoch not above the present one (built afresh, say) gets the next one.
     ///
     /// # Errors
     /// Those of `change`; then the ring is as it was.
@@ -68,9 +71,15 @@ impl<T, P> SharedRing<T, P> {
         &self,
         change: impl FnOnce(&HashRing<T, P>) -> Result<HashRing<T, P>, E>,
     ) -> Result<HashRing<T, P>, E> {
-        let _turn = self.cell.writer.lock();
-        let ring = change(&self.cell.ring.load())?;
+        let turn = self.cell.writer.lock();
+        let before = self.cell.ring.load_full();
+        let ring = change(&before)?;
+        let epoch = ring.epoch().max(before.epoch().saturating_add(1));
+        let ring = ring.at_epoch(epoch);
         self.cell.ring.store(Arc::new(ring.clone()));
+        // Payloads dropped with the old ring may do as they like, update this cell included.
+        drop(turn);
+        drop(before);
         Ok(ring)
     }
 }

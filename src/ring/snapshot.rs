@@ -32,7 +32,8 @@ impl<P: Placement + Clone> HashRing<(), P> {
 
     /// A ring from the bytes of [`encode`](Self::encode), epoch included. The bytes are
     /// untrusted: they are checked before anything is built, and what is built is compared to
-    /// the fingerprint of the ring that was encoded.
+    /// the fingerprint of the ring that was encoded. They may ask for as many points as a ring may
+    /// hold, which takes seconds and some 500 MB: take them from whom you trust with that.
     ///
     /// ```
     /// use tripod::ring::{HashRing, Node, Sha256V1};

@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use tripod::ring::{Change, ChangeError, HashRing, Sha256V1, SharedRing, UpdateError};
+use tripod::ring::{Change, ChangeError, HashRing, Node, Sha256V1, SharedRing, UpdateError};
 
 use crate::oracle::{build, id, name_of, node};
 
@@ -159,4 +160,39 @@ fn a_reader_inside_an_update_sees_the_ring_before() {
         })
         .unwrap();
     assert_eq!(shared.load().epoch(), 1);
+}
+
+#[test]
+fn epochs_go_up_even_when_a_ring_is_built_afresh() {
+    let build = || HashRing::builder().nodes([Node::new("a").unwrap()]).build();
+    let shared = SharedRing::new(build().unwrap().apply([]).unwrap());
+    let decided_at = shared.load().epoch();
+    shared.update(|_| build()).unwrap();
+    assert_eq!(shared.load().epoch(), decided_at + 1);
+    assert!(shared.apply_at(decided_at, []).is_err());
+}
+
+#[test]
+fn a_payload_may_change_the_ring_while_it_is_dropped() {
+    /// Records the ring's epoch when it goes.
+    #[derive(Clone)]
+    struct Pool(Option<Arc<OnceLock<SharedRing<Pool>>>>);
+    impl Drop for Pool {
+        fn drop(&mut self) {
+            if let Some(shared) = self.0.take().as_deref().and_then(OnceLock::get) {
+                shared.apply([]).unwrap();
+            }
+        }
+    }
+    let cell = Arc::new(OnceLock::new());
+    let with_pool = Node::new("a")
+        .unwrap()
+        .with_payload(Pool(Some(Arc::clone(&cell))));
+    let ring = HashRing::builder().nodes([with_pool]).build().unwrap();
+    let shared = cell.get_or_init(|| SharedRing::new(ring));
+    shared
+        .apply([Change::Remove("a".try_into().unwrap())])
+        .unwrap();
+    assert!(shared.load().is_empty());
+    assert!(shared.load().epoch() >= 1);
 }

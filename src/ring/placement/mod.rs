@@ -48,7 +48,7 @@ pub const VNODES_MAX: u64 = 1 << 24;
 /// - `hash` spreads keys over all 64 bits, the top bits first: lookups index by the top bits.
 ///   A hash of fewer bits goes into the top ones (`u64::from(hash32) << 32`).
 /// - `place` returns the points of the [`joining`](Membership::joining) nodes only, in any
-///   order. Where [`Rules::dependence`] is [`Dependence::Node`], the points of a node depend on
+///   order, and none for a node of weight 0. Where [`Rules::dependence`] is [`Dependence::Node`], the points of a node depend on
 ///   its own seat and on nothing else in the membership.
 ///
 /// Use it as a type parameter for lookups without an indirect call, or as `Arc<dyn Placement>`
