@@ -246,7 +246,7 @@ fn report(medians: &Medians) {
     change(["build", "add"], "target: at least 20");
     change(["build", "remove"], "no target");
     change(["build", "diff"], "no target");
-    medians.ratio("ring_change", "1000x160", ["build", "diff"], "no target");
+    change(["build", "diff_3_replicas"], "no target");
     println!("\nmemory of points and table");
     for (size, target) in [
         (10, "no target"),

@@ -97,6 +97,16 @@ fn shard_keys_counts_what_moves_to_a_newcomer() {
 }
 
 #[test]
+fn shard_keys_counts_a_node_that_leaves_and_comes_back_as_one() {
+    let options = "--node a=2 --node b --summary --then-remove a --then-add a=1";
+    let output = shard_keys(options, lines(1000).as_bytes());
+    let moves = text(&output.stdout)
+        .lines()
+        .filter(|line| line.starts_with("a     b"));
+    assert_eq!(moves.count(), 1, "{}", text(&output.stdout));
+}
+
+#[test]
 fn shard_keys_refuses_what_makes_no_ring() {
     let refusals = [
         "--node a --node a",
@@ -106,6 +116,7 @@ fn shard_keys_refuses_what_makes_no_ring() {
         "--node a --no-such-option",
         "--node a --then-add b",
         "--node a=4294967295",
+        "--node a,b",
         "--placement ketama --vnodes 7 --node a",
         "",
     ];

@@ -2,6 +2,8 @@
 # Checks everything: formatting, lints, the dependency tree, tests, examples, docs.
 # Installs what is missing on a Debian machine that has Rust; changes no file of the project.
 set -euo pipefail
+# Golden files are compared here, never written.
+unset TRIPOD_BLESS
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
@@ -41,6 +43,18 @@ for feature in $(features); do
 done
 cargo clippy --locked --all-targets --all-features -- -D warnings
 
+cargo clippy --locked --manifest-path benches/peers/Cargo.toml -- -D warnings
+
+step "no dependency needs a later Rust than Cargo.toml says"
+ours=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+latest=$(cargo metadata --locked --format-version 1 --all-features | grep -o '"rust_version":"[0-9.]*"' \
+    | cut -d'"' -f4 | sort -V | tail -n 1)
+echo "rust-version $ours, the latest of any dependency $latest"
+if [ "$(printf '%s.0\n%s.0\n' "$ours" "$latest" | cut -d. -f1-3 | sort -V | tail -n 1)" != "$ours.0" ]; then
+    echo "a dependency needs Rust $latest" >&2
+    exit 1
+fi
+
 step "default dependency tree"
 tree=$(cargo tree --locked --edges normal --target all --prefix none --format '{p}' | awk '{print $1, $2}' | sort -u | grep -v '^tripod ')
 echo "$tree"
@@ -56,7 +70,6 @@ done
 
 step "benches compile"
 cargo bench --locked --no-run
-cargo check --locked --manifest-path benches/peers/Cargo.toml
 
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use tripod::ring::{Change, Node, NodeId, Placement, ZonePolicy, diff};
 
 use crate::failure::Failure;
-use crate::options::Options;
+use crate::options::{NodeOption, Options};
 use crate::seat::{Ring, Seat, check_owners, seated, up_owner};
 use crate::table::{fraction, label, peak, percent, width};
 
@@ -16,8 +16,13 @@ pub(crate) fn changed<P: Placement + Clone>(
     options: &Options,
 ) -> Result<Ring<P>, Failure> {
     let removals = options.then_remove.iter().cloned().map(Change::Remove);
+    // A name that leaves and comes back is the same node to count by.
+    let known = |option: &NodeOption| ring.node(option.node.id().as_str());
     let newcomers = (ring.len()..).zip(&options.then_add);
-    let additions = newcomers.map(|(number, option)| Change::Add(seated(option, number)));
+    let additions = newcomers.map(|(next, option)| {
+        let number = known(option).map_or(next, |node| node.payload().number);
+        Change::Add(seated(option, number))
+    });
     let changed = ring.apply(removals.chain(additions))?;
     check_owners(&changed)?;
     Ok(changed)

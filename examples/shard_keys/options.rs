@@ -85,9 +85,9 @@ impl Options {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PlacementName {
-    /// SHA-256, for keys from outside
+    /// SHA-256
     Sha256,
-    /// XXH3, the fast one, for keys that nobody forges
+    /// XXH3, the fast one
     Xxh3,
     /// As nginx's `hash … consistent` (feature interop)
     Nginx,
@@ -152,5 +152,8 @@ fn parse_weight(text: &str) -> Result<u32, String> {
 }
 
 fn id(name: &str) -> Result<NodeId, String> {
+    if name.contains([',', '\t', '\n']) {
+        return Err("a comma, a tab or a line break in a name would garble the output".to_owned());
+    }
     NodeId::new(name).map_err(|error| chain(&error))
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::error::LoadFactorError;
 use super::hash_ring::HashRing;
 use super::node::{Node, NodeId};
 use super::placement::Placement;
+use super::preference::PreferenceList;
 
 /// How far above its share of the load in flight a node may go: c of the paper, in per cent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,10 +30,25 @@ impl LoadFactor {
     }
 }
 
+impl LoadFactor {
+    /// The factor in per cent.
+    #[must_use]
+    pub fn percent(self) -> u32 {
+        self.0
+    }
+}
+
 impl Default for LoadFactor {
     fn default() -> Self {
         Self(125)
     }
+}
+
+/// A load factor outside 100 to 100,000 per cent. Nothing was created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a load factor of {percent} % is outside 100 % to 100,000 %")]
+pub struct LoadFactorError {
+    percent: u32,
 }
 
 /// Counts the load in flight on each node, and gives each unit to the first node of its key's
@@ -92,16 +107,57 @@ impl BoundedLoads {
         ring: &HashRing<T, P>,
         key: &K,
     ) -> Option<LoadPermit<T>> {
-        let mut walk = ring.preference_list(key);
+        let walk = ring.preference_list(key);
+        self.assign_first(ring, walk, ring.placed_weight(), |_| true)
+    }
+
+    /// The same when the nodes for which `excluded` answers true get nothing (down, draining):
+    /// shares are of the weights of the others. `None` where no other node has points.
+    /// `excluded` is asked about each node once: O(nodes).
+    pub fn assign_excluding<T, P: Placement, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        ring: &HashRing<T, P>,
+        key: &K,
+        mut excluded: impl FnMut(&Node<T>) -> bool,
+    ) -> Option<LoadPermit<T>> {
+        let nodes = ring.nodes().zip(&ring.layout().vnodes);
+        let weights: Vec<u32> = nodes
+            .map(|(node, vnodes)| {
+                if *vnodes > 0 && !excluded(node) {
+                    node.weight()
+                } else {
+                    0
+                }
+            })
+            .collect();
+        let left = |number: u32| {
+            weights
+                .get(number as usize)
+                .is_some_and(|weight| *weight > 0)
+        };
+        let total = weights.iter().map(|weight| u64::from(*weight)).sum();
+        self.assign_first(ring, ring.preference_list(key), total, left)
+    }
+
+    /// Gives a unit to the first node of `walk` that is `eligible` and has room by its part of
+    /// `weights`.
+    fn assign_first<T, P: Placement>(
+        &self,
+        ring: &HashRing<T, P>,
+        mut walk: PreferenceList<'_, T>,
+        weights: u64,
+        eligible: impl Fn(u32) -> bool,
+    ) -> Option<LoadPermit<T>> {
         let mut counts = self.counts.lock();
         let total = counts.total + 1;
         let room = |node: &Node<T>| {
             let load = counts.by_node.get(node.id()).copied().unwrap_or(0);
-            load < self.capacity(node.weight(), ring.placed_weight(), total)
+            load < self.capacity(node.weight(), weights, total)
         };
         let node = loop {
-            let node = ring.shared_node(walk.next_number()?)?;
-            if room(node) {
+            let number = walk.next_number()?;
+            let node = ring.shared_node(number).filter(|_| eligible(number));
+            if let Some(node) = node.filter(|node| room(node)) {
                 break Arc::clone(node);
             }
         };
@@ -111,6 +167,12 @@ impl BoundedLoads {
             node,
             counts: Arc::clone(&self.counts),
         })
+    }
+
+    /// The load factor.
+    #[must_use]
+    pub fn factor(&self) -> LoadFactor {
+        self.factor
     }
 
     /// The units in flight on a node.

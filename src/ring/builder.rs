@@ -1,5 +1,6 @@
 //! The first nodes of a ring.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 use super::change::{Change, redraft};
@@ -10,7 +11,6 @@ use super::node::Node;
 use super::placement::{Placement, Sha256V1};
 
 /// Gathers the first nodes of a [`HashRing`].
-#[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder<T, P> {
     placement: P,
@@ -18,14 +18,14 @@ pub struct Builder<T, P> {
     nodes: Vec<Node<T>>,
 }
 
-impl<T: Clone> HashRing<T> {
+impl<T> HashRing<T> {
     /// Begins a ring with the default placement, [`Sha256V1`].
     pub fn builder() -> Builder<T, Sha256V1> {
         Self::builder_with(Sha256V1)
     }
 }
 
-impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
+impl<T, P: Placement + Clone> HashRing<T, P> {
     /// Begins a ring with a placement of your choice.
     pub fn builder_with(placement: P) -> Builder<T, P> {
         let vnodes = NonZeroU32::new(placement.rules().vnodes()).unwrap_or(NonZeroU32::MIN);
@@ -37,7 +37,7 @@ impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
     }
 }
 
-impl<T: Clone, P: Placement + Clone> Builder<T, P> {
+impl<T, P: Placement + Clone> Builder<T, P> {
     /// Adds nodes. Their order matters only to placements that number nodes as configured (see
     /// [`Ties`](super::Ties)).
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = Node<T>>) -> Self {
@@ -63,5 +63,15 @@ impl<T: Clone, P: Placement + Clone> Builder<T, P> {
         let rules = self.placement.rules();
         let drafts = redraft(&[], rules.ties(), self.nodes.into_iter().map(Change::Add))?;
         HashRing::draw(self.placement, self.vnodes, 0, drafts, &Layout::default())
+    }
+}
+
+impl<T, P: fmt::Debug> fmt::Debug for Builder<T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("placement", &self.placement)
+            .field("vnodes", &self.vnodes)
+            .field("nodes", &self.nodes)
+            .finish()
     }
 }

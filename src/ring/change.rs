@@ -1,17 +1,16 @@
 //! Changes to the membership, worked out before any point is placed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::ChangeError;
+use super::limits::NODES_MAX;
 use super::node::{Node, NodeId};
 use super::placement::Ties;
 
-/// The most nodes a ring holds, drained ones included.
-pub const NODES_MAX: usize = 1 << 20;
-
 /// One change to the membership of a ring. Those of a batch apply in order, all or none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change<T = ()> {
     /// Adds a node that is not on the ring.
@@ -24,15 +23,38 @@ pub enum Change<T = ()> {
     Replace(Node<T>),
 }
 
+impl<T> Clone for Change<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Add(node) => Self::Add(node.clone()),
+            Self::Remove(id) => Self::Remove(id.clone()),
+            Self::SetWeight(id, weight) => Self::SetWeight(id.clone(), *weight),
+            Self::Replace(node) => Self::Replace(node.clone()),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Change<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(node) => f.debug_tuple("Add").field(node).finish(),
+            Self::Remove(id) => f.debug_tuple("Remove").field(id).finish(),
+            Self::SetWeight(id, weight) => {
+                f.debug_tuple("SetWeight").field(id).field(weight).finish()
+            }
+            Self::Replace(node) => f.debug_tuple("Replace").field(node).finish(),
+        }
+    }
+}
+
 /// A member as it will be, and the number it has on the old ring if its points stay.
-#[derive(Debug)]
 pub(crate) struct Draft<T> {
     pub(crate) node: Arc<Node<T>>,
     pub(crate) was: Option<u32>,
 }
 
 /// Applies `changes` to the `old` members, which are numbered by position as `ties` says.
-pub(crate) fn redraft<T: Clone>(
+pub(crate) fn redraft<T>(
     old: &[Arc<Node<T>>],
     ties: Ties,
     changes: impl IntoIterator<Item = Change<T>>,
@@ -71,7 +93,7 @@ struct Editor<'a, T> {
     added_at: HashMap<NodeId, usize>,
 }
 
-impl<T: Clone> Editor<'_, T> {
+impl<T> Editor<'_, T> {
     fn apply(&mut self, change: Change<T>) -> Result<(), ChangeError> {
         match change {
             Change::Add(node) => self.add(node),

@@ -1,21 +1,7 @@
 //! What can go wrong, one enum per family of operations.
 
+use super::limits::{NODES_MAX, SNAPSHOT_VERSION, VNODES_MAX};
 use super::node::NodeId;
-
-/// A string that cannot name a node. Nothing was created.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodeIdError {
-    /// The id was empty; give it at least one byte.
-    #[error("a node id must not be empty")]
-    Empty,
-    /// The id was longer than [`NodeId::LEN_MAX`]; hash it or shorten it.
-    #[error("a node id of {len} bytes is longer than {} bytes", NodeId::LEN_MAX)]
-    TooLong {
-        /// The length that was refused, in bytes.
-        len: usize,
-    },
-}
 
 /// A placement that could not place its nodes. The ring is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,10 +9,7 @@ pub enum NodeIdError {
 pub enum PlacementError {
     /// More vnodes than a ring may hold: lower the weights (only their ratios matter) or the
     /// vnodes per unit of weight.
-    #[error(
-        "{wanted} vnodes are more than the {} a ring may hold",
-        super::VNODES_MAX
-    )]
+    #[error("{wanted} vnodes are more than the {} a ring may hold", VNODES_MAX)]
     TooManyVnodes {
         /// How many the weights asked for.
         wanted: u64,
@@ -63,14 +46,14 @@ pub enum ChangeError {
         id: NodeId,
     },
     /// More nodes than a ring may hold.
-    #[error(
-        "{wanted} nodes are more than the {} a ring may hold",
-        super::NODES_MAX
-    )]
+    #[error("{wanted} nodes are more than the {} a ring may hold", NODES_MAX)]
     TooManyNodes {
         /// How many there would have been.
         wanted: usize,
     },
+    /// The ring is at the last epoch there is, 2^64 - 1: build it afresh.
+    #[error("the ring is at its last epoch")]
+    LastEpoch,
     /// The nodes could not be placed.
     #[error("the nodes could not be placed")]
     Placement(#[from] PlacementError),
@@ -133,7 +116,7 @@ pub enum SnapshotError {
     #[error("not a snapshot of a ring")]
     Foreign,
     /// A newer version of this crate wrote it.
-    #[error("snapshot version {found} is newer than {}", super::SNAPSHOT_VERSION)]
+    #[error("snapshot version {found} is newer than {}", SNAPSHOT_VERSION)]
     Newer {
         /// The version found.
         found: u16,
@@ -162,12 +145,4 @@ pub enum SnapshotError {
     /// unchanged name.
     #[error("this build places the nodes of the snapshot differently")]
     Diverged,
-}
-
-/// A load factor outside 100 to 100,000 per cent. Nothing was created.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a load factor of {percent} % is outside 100 % to 100,000 %")]
-pub struct LoadFactorError {
-    /// The factor that was refused, in per cent.
-    pub percent: u32,
 }

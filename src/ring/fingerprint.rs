@@ -1,6 +1,7 @@
 //! One value that says whether two rings place every key alike.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
@@ -20,9 +21,40 @@ impl Fingerprint {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+}
 
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+impl From<[u8; 32]> for Fingerprint {
+    fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+}
+
+/// A text that is no fingerprint: not 64 hexadecimal digits in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is 64 hexadecimal digits in lower case")]
+pub struct FingerprintError {
+    _private: (),
+}
+
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Ok(byte - b'0'),
+            b'a'..=b'f' => Ok(byte - b'a' + 10),
+            _ => Err(FingerprintError { _private: () }),
+        };
+        if text.len() != 64 {
+            return Err(FingerprintError { _private: () });
+        }
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            for half in digits {
+                *byte = *byte << 4 | digit(*half)?;
+            }
+        }
+        Ok(Self(bytes))
     }
 }
 

@@ -49,7 +49,7 @@ struct Inner<T, P> {
     zones: OnceLock<Zones>,
 }
 
-impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
+impl<T, P: Placement + Clone> HashRing<T, P> {
     /// The ring after `changes`, one epoch on. It equals a ring built afresh from the same
     /// nodes, but costs only the hashing of the points that are new and one pass that copies
     /// the others: O(points + new × log new).
@@ -59,7 +59,7 @@ impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
     pub fn apply(&self, changes: impl IntoIterator<Item = Change<T>>) -> Result<Self, ChangeError> {
         let inner = &*self.inner;
         let drafts = redraft(&inner.nodes, inner.rules.ties(), changes)?;
-        let epoch = self.epoch.saturating_add(1);
+        let epoch = self.epoch.checked_add(1).ok_or(ChangeError::LastEpoch)?;
         Self::draw(
             inner.placement.clone(),
             inner.vnodes_per_weight,
@@ -180,7 +180,9 @@ impl<T, P: Placement> HashRing<T, P> {
     }
 
     /// The first `replicas` nodes for `key`, chosen by `zones` from its preference list; the
-    /// first is the owner. Fewer where the ring has fewer nodes with points.
+    /// first is the owner. Fewer where the ring has fewer nodes with points. O(replicas) expected
+    /// for [`ZonePolicy::Any`]; the others walk on until the zones are met, which is far where
+    /// a zone owns little.
     ///
     /// # Errors
     /// [`ReplicasError::NotEnoughZones`] under [`ZonePolicy::Strict`].
@@ -221,7 +223,7 @@ impl<T, P: Placement> HashRing<T, P> {
         self.inner.placement.hash(key.as_ref())
     }
 
-    /// Counts the changes since the ring was built; stops at 2^64 - 1. It tells which of two rings
+    /// Counts the changes since the ring was built; ends at 2^64 - 1. It tells which of two rings
     /// of one history is later; to compare rings across processes use
     /// [`fingerprint`](Self::fingerprint).
     #[must_use]
@@ -315,6 +317,12 @@ impl<T, P: Placement> HashRing<T, P> {
         zones: ZonePolicy,
         chosen: &mut Vec<u32>,
     ) -> Result<(), ReplicasError> {
+        if zones == ZonePolicy::Any {
+            chosen.clear();
+            let mut walk = walk;
+            chosen.extend(std::iter::from_fn(|| walk.next_number()).take(replicas));
+            return Ok(());
+        }
         let inner = &*self.inner;
         let known = inner
             .zones

@@ -165,7 +165,8 @@ impl Index {
             buckets: Vec::new(),
         };
         let load = index.len().checked_div(self.buckets.len());
-        if load.is_some_and(|load| LOADS.contains(&load)) {
+        let few = dropped.len() + added.len() < index.len() / 4;
+        if few && load.is_some_and(|load| LOADS.contains(&load)) {
             index.patch(self, &dropped, added);
         } else {
             index.fill();
@@ -313,5 +314,37 @@ impl Merge<'_> {
                 .unwrap_or_default()
         };
         self.owners.extend_from(&self.old.owners, range, renumber);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points as even as can be, so that a table filled for them has an exact number of buckets.
+    fn spread(points: u64) -> Vec<Vnode> {
+        let step = u64::MAX / points;
+        (0..points)
+            .map(|point| Vnode::new(point * step, 0))
+            .collect()
+    }
+
+    #[test]
+    fn a_small_change_patches_the_table_and_a_large_one_fills_it() {
+        let index = Index::default().splice(&[], &spread(3000), 1);
+        assert_eq!(index.buckets.len(), 1000);
+
+        let few: Vec<Vnode> = (0..160)
+            .map(|point| Vnode::new(point << 56 | 5, 1))
+            .collect();
+        let patched = index.splice(&[Some(0)], &few, 2);
+        // Filled anew, it would have 1054 buckets.
+        assert_eq!((patched.len(), patched.buckets.len()), (3160, 1000));
+
+        let many: Vec<Vnode> = (0..1500)
+            .map(|point| Vnode::new(point << 53 | 5, 1))
+            .collect();
+        let filled = index.splice(&[Some(0)], &many, 2);
+        assert_eq!((filled.len(), filled.buckets.len()), (4500, 1500));
     }
 }

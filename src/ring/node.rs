@@ -4,8 +4,6 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::error::NodeIdError;
-
 /// The stable name of a node: 1 byte to 1 MiB of UTF-8.
 ///
 /// Placement hashes these bytes and nothing else, so the same ids give the same ring in every
@@ -86,6 +84,21 @@ impl From<NodeId> for String {
     }
 }
 
+/// A string that cannot name a node. Nothing was created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeIdError {
+    /// The id was empty; give it at least one byte.
+    #[error("a node id must not be empty")]
+    Empty,
+    /// The id was longer than [`NodeId::LEN_MAX`]; hash it or shorten it.
+    #[error("a node id of {len} bytes is longer than {} bytes", NodeId::LEN_MAX)]
+    TooLong {
+        /// The length that was refused, in bytes.
+        len: usize,
+    },
+}
+
 /// A failure domain: a rack, an availability zone, a data centre.
 ///
 /// Nodes without a zone share one unnamed zone, so a policy that needs several zones fails
@@ -112,6 +125,12 @@ impl Zone {
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for Zone {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 
@@ -146,12 +165,12 @@ impl From<Zone> for String {
 /// assert_eq!((node.weight(), *node.payload()), (2, "10.0.0.1:6379"));
 /// # Ok::<(), tripod::ring::NodeIdError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Node<T = ()> {
     id: NodeId,
     weight: u32,
     zone: Option<Zone>,
-    payload: T,
+    payload: Arc<T>,
 }
 
 impl Node {
@@ -170,7 +189,7 @@ impl From<NodeId> for Node {
             id,
             weight: 1,
             zone: None,
-            payload: (),
+            payload: Arc::new(()),
         }
     }
 }
@@ -191,14 +210,21 @@ impl<T> Node<T> {
         self
     }
 
-    /// Replaces the payload, of whatever type. Placement never looks at it.
+    /// Takes the node out of its zone.
+    #[must_use]
+    pub fn without_zone(mut self) -> Self {
+        self.zone = None;
+        self
+    }
+
+    /// Replaces the payload, of whatever type; clones of the node share it. Placement never looks at it.
     #[must_use]
     pub fn with_payload<U>(self, payload: U) -> Node<U> {
         Node {
             id: self.id,
             weight: self.weight,
             zone: self.zone,
-            payload,
+            payload: Arc::new(payload),
         }
     }
 
@@ -224,6 +250,17 @@ impl<T> Node<T> {
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.payload
+    }
+}
+
+impl<T> Clone for Node<T> {
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            weight: self.weight,
+            zone: self.zone.clone(),
+            payload: Arc::clone(&self.payload),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The preference list: distinct nodes, clockwise from a key.
 
+use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 
@@ -9,7 +10,6 @@ use super::owners::Owners;
 
 /// The nodes in the order of a key's walk, each once. Made by
 /// [`HashRing::preference_list`](super::HashRing::preference_list).
-#[derive(Debug)]
 #[must_use = "iterators are lazy"]
 pub struct PreferenceList<'a, T> {
     nodes: &'a [Arc<Node<T>>],
@@ -64,6 +64,14 @@ impl<'a, T> Iterator for PreferenceList<'a, T> {
 
 impl<T> ExactSizeIterator for PreferenceList<'_, T> {}
 impl<T> FusedIterator for PreferenceList<'_, T> {}
+
+impl<T> fmt::Debug for PreferenceList<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreferenceList")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The nodes met so far: a short array, then a bit each.
 #[derive(Debug, Default)]

@@ -92,8 +92,8 @@ impl<'a> Move<'a> {
 /// ranks over a range, that is two moves though neither needs the data. A ring on which no node
 /// has points has no replicas, whatever the policy.
 ///
-/// For one replica the cost is O(points of both rings + nodes); for r, each of the ranges costs
-/// one walk to its r-th node on each ring.
+/// For one replica the cost is O(points of both rings + nodes); for more, each point costs a
+/// choice of replicas on each ring, as [`HashRing::replicas`] does.
 ///
 /// ```
 /// use tripod::ring::{Change, HashRing, Node, ZonePolicy, diff};

@@ -1,12 +1,5 @@
-//! `serde` for rings, nodes and ids: a readable form, fit for a configuration file.
-//!
-//! A ring is a map of `nodes` and, where wanted, `placement`, `vnodes_per_weight`, `epoch`,
-//! `points` and `fingerprint`. A node is a map of `id`, where wanted `weight` and `zone`, and the
-//! `payload`, unless it is of a type that can be nothing. Unknown fields are errors, and a
-//! fingerprint is checked. `points` are for placements that depend on history; they name nodes by
-//! their place among the sorted ids.
+//! `serde` for rings, nodes and ids; the module's essay says what the form is.
 
-use std::fmt::Write;
 use std::num::NonZeroU32;
 
 use serde::de::Error as _;
@@ -20,15 +13,15 @@ use super::placement::{Dependence, Placement};
 use super::snapshot::{Parts, check_placement};
 use super::vnode::Vnode;
 
+// Written and read alike, field by field, for formats that do not name their fields.
 #[derive(Serialize)]
 struct Written<'a, T> {
-    placement: &'a str,
-    vnodes_per_weight: NonZeroU32,
+    placement: Option<&'a str>,
+    vnodes_per_weight: Option<NonZeroU32>,
     epoch: u64,
     nodes: Vec<&'a Node<T>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     points: Option<Vec<(u64, u32)>>,
-    fingerprint: Fingerprint,
+    fingerprint: Option<Fingerprint>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +51,8 @@ impl<T: Serialize> Serialize for Node<T> {
             id: self.id(),
             weight: self.weight(),
             zone: self.zone(),
-            payload: Some(self.payload()),
+            // Not every format has a unit, and nothing is lost without it.
+            payload: (size_of::<T>() > 0).then_some(self.payload()),
         }
         .serialize(serializer)
     }
@@ -84,7 +78,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Node<T> {
         let payload = match read.payload {
             Some(payload) => payload,
             // Payloads that can be nothing (units, options) may be left out.
-            None => T::deserialize(UnitDeserializer::new())?,
+            None => T::deserialize(UnitDeserializer::new())
+                .map_err(|_: D::Error| D::Error::missing_field("payload"))?,
         };
         let node = Node::from(read.id).with_weight(read.weight);
         let node = read.zone.into_iter().fold(node, Node::with_zone);
@@ -92,12 +87,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Node<T> {
     }
 }
 
-impl<T: Serialize + Clone, P: Placement + Clone> Serialize for HashRing<T, P> {
+impl<T: Serialize, P: Placement + Clone> Serialize for HashRing<T, P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let points = self.history();
         Written {
-            placement: &self.placement().name(),
-            vnodes_per_weight: self.vnodes_per_weight(),
+            placement: Some(&self.placement().name()),
+            vnodes_per_weight: Some(self.vnodes_per_weight()),
             epoch: self.epoch(),
             nodes: self.nodes().collect(),
             points: points.map(|points| {
@@ -106,15 +101,13 @@ impl<T: Serialize + Clone, P: Placement + Clone> Serialize for HashRing<T, P> {
                     .map(|vnode| (vnode.point(), vnode.node()))
                     .collect()
             }),
-            fingerprint: self.fingerprint(),
+            fingerprint: Some(self.fingerprint()),
         }
         .serialize(serializer)
     }
 }
 
-impl<'de, T: Deserialize<'de> + Clone, P: Placement + Clone + Default> Deserialize<'de>
-    for HashRing<T, P>
-{
+impl<'de, T: Deserialize<'de>, P: Placement + Clone + Default> Deserialize<'de> for HashRing<T, P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::<T>::deserialize(deserializer)?;
         let placement = P::default();
@@ -153,17 +146,6 @@ impl Serialize for Fingerprint {
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = std::str::from_utf8(digits).map_err(D::Error::custom)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(D::Error::custom)?;
-        }
-        let fingerprint = Self::from_bytes(bytes);
-        let mut written = String::new();
-        write!(written, "{fingerprint}").map_err(D::Error::custom)?;
-        // Writing it again catches a wrong length, signs and capitals in one.
-        (written == text)
-            .then_some(fingerprint)
-            .ok_or_else(|| D::Error::custom("not a fingerprint"))
+        text.parse().map_err(D::Error::custom)
     }
 }

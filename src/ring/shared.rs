@@ -84,7 +84,7 @@ impl<T, P: Placement> SharedRing<T, P> {
     }
 }
 
-impl<T: Clone, P: Placement + Clone> SharedRing<T, P> {
+impl<T, P: Placement + Clone> SharedRing<T, P> {
     /// Applies changes to the ring, whatever its epoch.
     ///
     /// # Errors

@@ -1,9 +1,4 @@
 //! A ring as bytes, to be stored or sent, and back.
-//!
-//! Version 1, integers big endian, texts and payloads as a length of 8 bytes and the bytes:
-//! `"tripring"`, version (2), epoch (8), placement name, vnodes per weight (4), number of nodes
-//! (4), each node (id, weight (4), 1 and zone or 0, payload), 1 and the points or 0 (number (4),
-//! each point (8) and its node's number (4)), fingerprint (32), SHA-256 of all before (32).
 
 use std::num::NonZeroU32;
 
@@ -14,12 +9,10 @@ use super::error::SnapshotError;
 use super::fingerprint::Fingerprint;
 use super::hash_ring::HashRing;
 use super::layout::Layout;
+use super::limits::SNAPSHOT_VERSION;
 use super::node::{Node, NodeId};
 use super::placement::{Dependence, Placement};
 use super::vnode::Vnode;
-
-/// The version of snapshot that this build writes. It reads this one and all before it.
-pub const SNAPSHOT_VERSION: u16 = 1;
 
 const MAGIC: [u8; 8] = *b"tripring";
 
@@ -51,8 +44,14 @@ impl<P: Placement + Clone> HashRing<(), P> {
     }
 }
 
-impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
+impl<T, P: Placement + Clone> HashRing<T, P> {
     /// The ring as bytes, each payload as `payload` writes it.
+    ///
+    /// Version 1; integers are big endian, texts and payloads a length of 8 bytes and the bytes:
+    /// `"tripring"`, version (2), epoch (8), placement name, vnodes per weight (4), number of
+    /// nodes (4), each node (id, weight (4), 1 and zone or 0, payload), 1 and the points or 0
+    /// (number (4), each point (8) and its node's number (4)), fingerprint (32), SHA-256 of all
+    /// before (32).
     #[must_use]
     pub fn encode_with(&self, mut payload: impl FnMut(&T) -> Vec<u8>) -> Vec<u8> {
         let mut out = Vec::new();
@@ -157,8 +156,7 @@ impl<T: Clone, P: Placement + Clone> HashRing<T, P> {
                 &Layout::default(),
             )?,
             Some(vnodes) => {
-                let layout =
-                    Layout::restore(&vnodes, drafts.len()).ok_or(SnapshotError::Damaged)?;
+                let layout = Layout::restore(&vnodes, &drafts).ok_or(SnapshotError::Damaged)?;
                 let nodes = drafts.into_iter().map(|draft| draft.node).collect();
                 Self::assemble(placement, vnodes_per_weight, epoch, nodes, layout)
             }
@@ -221,10 +219,7 @@ fn read_parts<T, P: Placement>(
     if history.is_some() != (placement.rules().dependence() == Dependence::History) {
         return Err(SnapshotError::Damaged);
     }
-    let fingerprint = reader
-        .array()
-        .map(Fingerprint::from_bytes)
-        .ok_or_else(damaged)?;
+    let fingerprint = reader.array().map(Fingerprint::from).ok_or_else(damaged)?;
     if !reader.0.is_empty() {
         return Err(SnapshotError::Damaged);
     }

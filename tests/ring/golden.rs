@@ -86,6 +86,7 @@ fn assert_golden(file: &str, found: &str) {
     let path = format!("{}/tests/ring/golden/{file}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("TRIPOD_BLESS").is_some_and(|bless| bless == "1") {
         fs::write(&path, found).unwrap();
+        panic!("{file} is written anew: look at the difference, and run again without blessing");
     }
     let frozen = fs::read_to_string(&path).unwrap();
     for (frozen, found) in frozen.lines().zip(found.lines()) {

@@ -126,3 +126,15 @@ fn an_index_takes_few_bytes_a_point() {
     let ring = HashRing::builder().nodes(nodes).build().unwrap();
     assert!(ring.index_bytes() <= 80 * ring.points());
 }
+
+#[test]
+fn a_payload_needs_no_traits() {
+    struct Connection;
+    let nodes = ["a", "b"].map(|id| Node::new(id).unwrap().with_payload(Connection));
+    let ring = HashRing::builder().nodes(nodes).build().unwrap();
+    let ring = ring
+        .apply([Change::SetWeight("a".try_into().unwrap(), 2)])
+        .unwrap();
+    assert_eq!(ring.node("a").unwrap().weight(), 2);
+    assert!(format!("{:?}", ring.preference_list("k")).len() < 200);
+}

@@ -198,3 +198,23 @@ fn a_refusal_comes_through_in_the_placements_words() {
         .build();
     assert_eq!(built.unwrap_err(), ChangeError::Placement(reason));
 }
+
+#[test]
+fn points_that_stay_count_towards_the_cap() {
+    let ring = HashRing::builder()
+        .nodes([node("a", 1, None)])
+        .build()
+        .unwrap();
+    let per_weight = ring.vnodes_per_weight().get();
+    // Alone it would fit; the room for it is refused before it is allocated.
+    let weight = u32::try_from(VNODES_MAX).unwrap() / per_weight;
+    let found = ring
+        .apply([Change::Add(node("b", weight, None))])
+        .unwrap_err();
+    let wanted = u64::from(weight + 1) * u64::from(per_weight);
+    assert!(wanted > VNODES_MAX && wanted - u64::from(per_weight) <= VNODES_MAX);
+    assert_eq!(
+        found,
+        ChangeError::Placement(PlacementError::TooManyVnodes { wanted })
+    );
+}

@@ -163,7 +163,11 @@ proptest! {
             .map(|(id, weight)| json!({"id": id, "weight": weight, "payload": null}))
             .collect();
         let value = json!({"nodes": nodes, "points": points, "vnodes_per_weight": 3});
-        let mut ring: HashRing<(), Allocated> = from_value(value).unwrap();
+        let forged = from_value::<HashRing<(), Allocated>>(value);
+        // What has no weight must own nothing.
+        let drained = |node: u32| weights[node as usize] == 0;
+        prop_assert_eq!(forged.is_err(), points.iter().any(|(_, node)| drained(*node)));
+        let Ok(mut ring) = forged else { return Ok(()) };
         for (weight, n) in joins.into_iter().zip(0..) {
             let newcomer = format!("new-{n}");
             let next = ring.apply([Change::Add(node(&newcomer, weight, None))]).unwrap();
@@ -215,4 +219,32 @@ fn a_placement_of_ones_own_is_read_too() {
     let ring = build(Tiny, 3, ["a", "b"].map(|id| node(id, 1, None)));
     let read: HashRing<(), Tiny> = from_value(to_value(&ring).unwrap()).unwrap();
     assert_eq!(read.fingerprint(), ring.fingerprint());
+}
+
+#[test]
+fn formats_that_do_not_name_fields_round_trip() {
+    let nodes = || [node("a", 1, Some("x")), node("b", 3, None)];
+    let ring = HashRing::builder().nodes(nodes()).build().unwrap();
+    let bytes = postcard::to_stdvec(&ring).unwrap();
+    let same: HashRing = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(same.fingerprint(), ring.fingerprint());
+
+    let with_payload = nodes().map(|node| node.with_payload("10.0.0.1".to_owned()));
+    let ring = HashRing::builder_with(Allocated::new(Sha256V1))
+        .nodes(with_payload)
+        .build()
+        .unwrap();
+    let bytes = postcard::to_stdvec(&ring).unwrap();
+    let same: HashRing<String, Allocated> = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(same.fingerprint(), ring.fingerprint());
+    assert!(same.nodes().all(|node| node.payload() == "10.0.0.1"));
+}
+
+#[test]
+fn a_payload_that_is_missing_is_named() {
+    let found = serde_json::from_str::<HashRing<String>>(r#"{"nodes":[{"id":"a"}]}"#).unwrap_err();
+    assert!(
+        found.to_string().contains("missing field `payload`"),
+        "{found}"
+    );
 }

@@ -331,12 +331,12 @@ fn another_fingerprint_is_a_diverged_ring() {
 }
 
 #[test]
-fn epochs_stop_at_the_last_instead_of_overflowing() {
+fn the_last_epoch_admits_no_change() {
     let mut body = unsealed(ring().encode());
     body[10..18].copy_from_slice(&u64::MAX.to_be_bytes());
     let ring = HashRing::decode(&sealed(body), Sha256V1).unwrap();
     assert_eq!(ring.epoch(), u64::MAX);
-    assert_eq!(ring.apply([]).unwrap().epoch(), u64::MAX);
+    assert_eq!(ring.apply([]).unwrap_err(), ChangeError::LastEpoch);
 }
 
 fn history(points: &[(u64, u32)]) -> Result<HashRing<(), Allocated>, SnapshotError> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use md5::{Digest, Md5};
 
-use super::nginx::host_and_port;
+use super::address::host_and_port;
 use super::{Dependence, Membership, Placement, PlacementError, Rules, Seat, Ties, Vnode};
 
 /// The port that libmemcached leaves out of a server's label.

@@ -1,14 +1,7 @@
 //! Where nodes stand and where keys fall: the trait, and the placements that come with it.
-//!
-//! | placement | keys by | a node's points | compatible with |
-//! |---|---|---|---|
-//! | [`Sha256V1`] (default) | SHA-256 | weight × 160, from its id alone | itself, for ever |
-//! | [`Xxh3V1`] | XXH3 | weight × 160, from its id alone | itself, for ever |
-//! | [`Allocated`] | either | weight × 16, chosen to even out the shares | its own snapshot |
-//! | `Nginx` (feature `interop`) | CRC-32 | weight × 160 | nginx `hash … consistent` |
-//! | `Ketama` (feature `interop`) | MD5 | 100 | libmemcached `KETAMA` |
-//! | `KetamaWeighted` (feature `interop`) | MD5 | about 160 × its share of the weights × nodes | libmemcached `KETAMA_WEIGHTED` |
 
+#[cfg(feature = "interop")]
+mod address;
 mod allocated;
 #[cfg(feature = "interop")]
 mod ketama;
@@ -22,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::PlacementError;
+use super::limits::VNODES_MAX;
 use super::node::NodeId;
 use super::vnode::Vnode;
 
@@ -33,11 +27,16 @@ pub use nginx::Nginx;
 pub use sha256::Sha256V1;
 pub use xxh3::Xxh3V1;
 
-/// The most vnodes a ring holds: 2^24, which is 100,000 nodes of 160 with room to spare and
-/// some 200 MB of memory.
-pub const VNODES_MAX: u64 = 1 << 24;
-
 /// How keys and nodes are mapped to the circle of 64-bit points.
+///
+/// | placement | keys by | a node's points | agrees with |
+/// |---|---|---|---|
+/// | [`Sha256V1`] (default) | SHA-256 | weight × 160, from its id alone | itself, for ever |
+/// | [`Xxh3V1`] | XXH3 | weight × 160, from its id alone | itself, for ever |
+/// | [`Allocated`] | either | weight × 16, chosen to even out the shares | its own snapshot |
+/// | `Nginx` (feature `interop`) | CRC-32 | weight × 160 | nginx `hash … consistent` |
+/// | `Ketama` (feature `interop`) | MD5 | 100 | libmemcached `KETAMA` |
+/// | `KetamaWeighted` (feature `interop`) | MD5 | about 160 × nodes × its part of the weights | libmemcached `KETAMA_WEIGHTED` |
 ///
 /// The law for an implementor; [`HashRing`](super::HashRing) relies on every sentence:
 ///
@@ -107,24 +106,31 @@ pub trait Placement: fmt::Debug + Send + Sync + 'static {
     fn place(&self, membership: &Membership<'_>) -> Result<Vec<Vnode>, PlacementError>;
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl<P: Placement + ?Sized> Placement for Arc<P> {
-    fn name(&self) -> Cow<'_, str> {
-        (**self).name()
-    }
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Placement + ?Sized> Placement for $pointer<P> {
+            fn name(&self) -> Cow<'_, str> {
+                (**self).name()
+            }
 
-    fn rules(&self) -> Rules {
-        (**self).rules()
-    }
+            fn rules(&self) -> Rules {
+                (**self).rules()
+            }
 
-    fn hash(&self, key: &[u8]) -> u64 {
-        (**self).hash(key)
-    }
+            fn hash(&self, key: &[u8]) -> u64 {
+                (**self).hash(key)
+            }
 
-    fn place(&self, membership: &Membership<'_>) -> Result<Vec<Vnode>, PlacementError> {
-        (**self).place(membership)
-    }
+            fn place(&self, membership: &Membership<'_>) -> Result<Vec<Vnode>, PlacementError> {
+                (**self).place(membership)
+            }
+        }
+    };
 }
+
+forward!(Arc);
+forward!(Box);
 
 /// What a placement asks of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,11 +142,11 @@ pub struct Rules {
 
 impl Rules {
     /// Rules of a placement in which each node's points follow from the node alone; `vnodes`
-    /// points for each unit of weight unless the user asks for another number.
+    /// points, at least one, for each unit of weight unless the user asks for another number.
     #[must_use]
     pub const fn independent(vnodes: u32) -> Self {
         Self {
-            vnodes,
+            vnodes: if vnodes == 0 { 1 } else { vnodes },
             dependence: Dependence::Node,
             ties: Ties::ById,
         }
@@ -166,10 +172,14 @@ impl Rules {
         self.vnodes
     }
 
-    /// What the points of a node depend on.
+    /// What the points of a node depend on: the membership in any case where points are dropped
+    /// for those of others ([`Ties::FirstConfigured`]).
     #[must_use]
     pub const fn dependence(self) -> Dependence {
-        self.dependence
+        match self.ties {
+            Ties::FirstConfigured => Dependence::Membership,
+            Ties::ById | Ties::ByConfiguration => self.dependence,
+        }
     }
 
     /// How nodes are numbered and equal points settled.
@@ -181,6 +191,7 @@ impl Rules {
 
 /// What the points of a node depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dependence {
     /// The node alone. Changes are merged in, and placement is a function of the set of nodes.
     Node,
@@ -193,6 +204,7 @@ pub enum Dependence {
 
 /// How nodes are numbered, and who owns a point that several nodes have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ties {
     /// Numbered by id. Equal points are all kept; the least id owns.
     ById,
@@ -210,14 +222,22 @@ pub struct Membership<'a> {
     vnodes_per_weight: u32,
     seats: &'a [Seat<'a>],
     kept: &'a [Vnode],
+    /// How many points stay, whether they are in `kept` or not.
+    staying: u64,
 }
 
 impl<'a> Membership<'a> {
-    pub(crate) fn new(vnodes_per_weight: u32, seats: &'a [Seat<'a>], kept: &'a [Vnode]) -> Self {
+    pub(crate) fn new(
+        vnodes_per_weight: u32,
+        seats: &'a [Seat<'a>],
+        kept: &'a [Vnode],
+        staying: u64,
+    ) -> Self {
         Self {
             vnodes_per_weight,
             seats,
             kept,
+            staying,
         }
     }
 
@@ -248,10 +268,12 @@ impl<'a> Membership<'a> {
     /// An empty vector with room for the `points` to be made.
     ///
     /// # Errors
-    /// [`PlacementError::TooManyVnodes`] above [`VNODES_MAX`], before anything is allocated.
+    /// [`PlacementError::TooManyVnodes`] where these and the points that stay are more than
+    /// [`VNODES_MAX`], before anything is allocated.
     pub fn room(&self, points: impl Iterator<Item = u64>) -> Result<Vec<Vnode>, PlacementError> {
-        let wanted = points.fold(0, u64::saturating_add);
-        match usize::try_from(wanted) {
+        let room = points.fold(0, u64::saturating_add);
+        let wanted = room.saturating_add(self.staying);
+        match usize::try_from(room) {
             Ok(room) if wanted <= VNODES_MAX => Ok(Vec::with_capacity(room)),
             _ => Err(PlacementError::TooManyVnodes { wanted }),
         }
@@ -301,6 +323,10 @@ impl<'a> Seat<'a> {
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight
+    }
+
+    pub(crate) fn is_joining(&self) -> bool {
+        self.joining
     }
 
     /// How many points the node is due: its weight times the vnodes for each unit of weight.

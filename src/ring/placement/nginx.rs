@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crc32fast::Hasher;
 
+use super::address::host_and_port;
 use super::{Dependence, Membership, Placement, PlacementError, Rules, Ties, Vnode};
 
 /// The placement of nginx's `hash KEY consistent`, measured on 1.22: node ids are the servers'
@@ -13,8 +14,8 @@ use super::{Dependence, Membership, Placement, PlacementError, Rules, Ties, Vnod
 /// A server marked `down` keeps its points: leave the node on the ring and skip it with
 /// [`owner_excluding`](crate::ring::HashRing::owner_excluding).
 ///
-/// CRC-32 is linear: who chooses keys can aim them at one node. Every change places all nodes
-/// anew.
+/// CRC-32 is linear: who chooses keys can make any number of them fall on one point. Every change
+/// places all nodes anew, and may move keys of any two nodes whose points are equal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nginx;
 
@@ -54,10 +55,4 @@ impl Placement for Nginx {
             }
         })
     }
-}
-
-/// Splits a name at its last colon, where only digits follow.
-pub(super) fn host_and_port(name: &str) -> Option<(&str, &str)> {
-    let parts = name.rsplit_once(':');
-    parts.filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
 }

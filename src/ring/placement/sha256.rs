@@ -13,8 +13,9 @@ use super::{Membership, Placement, PlacementError, Rules, Vnode};
 ///   length of its id in bytes as 8 bytes big endian, the id, and i as 8 bytes big endian. The
 ///   length keeps the points of "a" with i = 11… apart from those of "a1" with i = 1….
 ///
-/// Nobody who does not control the ids can aim keys at a node, and the digest is the same
-/// everywhere. Where keys are trusted, [`Xxh3V1`](super::Xxh3V1) is an order of magnitude faster.
+/// Points are as good as random, and to aim keys at a place on the circle is to try keys one by
+/// one: about n tries for a key of one among n nodes, which is not many. No placement whose ids
+/// are known keeps chosen keys apart. [`Xxh3V1`](super::Xxh3V1) is an order of magnitude faster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sha256V1;
 

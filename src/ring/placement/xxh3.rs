@@ -12,8 +12,8 @@ use super::{Membership, Placement, PlacementError, Rules, Vnode};
 /// - Point i of a node is the 64-bit XXH3 of 24 bytes: the 128-bit XXH3 of (the length of its id
 ///   in bytes as 8 bytes big endian, the id), big endian, then i as 8 bytes big endian.
 ///
-/// XXH3 is not a cryptographic hash: who chooses keys can aim them at one node. Use
-/// [`Sha256V1`](super::Sha256V1) for keys from outside.
+/// XXH3 is not a cryptographic hash: who chooses keys can make any number of them fall on one
+/// point without trying.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Xxh3V1;
 
