@@ -34,6 +34,13 @@ fn peer(name: &'static str, is_ring: bool, run: impl Fn(Keys) + 'static) -> Peer
     }
 }
 
+/// Looks every key up, one after another.
+fn each<R>(keys: Keys, lookup: impl Fn(&'static String) -> R) {
+    for key in keys {
+        black_box(lookup(key));
+    }
+}
+
 fn main() {
     // An odd multiplier permutes the numbers below 2^30: distinct keys in random order.
     let key = |i: u64| format!("user:{:09}", i.wrapping_mul(0x2545_f491) & 0x3fff_ffff);
@@ -74,9 +81,7 @@ fn ours<P: Placement + Clone>(label: &'static str, placement: P, nodes: u32) -> 
         .nodes(nodes)
         .build()
         .expect("a ring");
-    peer(label, true, move |keys| {
-        keys.iter().for_each(|key| drop(black_box(ring.owner(key))))
-    })
+    peer(label, true, move |keys| each(keys, |key| ring.owner(key)))
 }
 
 fn pingora(nodes: u32) -> Peer {
@@ -87,8 +92,7 @@ fn pingora(nodes: u32) -> Peer {
         .collect();
     let ring = pingora_ketama::Continuum::new(&buckets);
     peer("pingora-ketama", true, move |keys| {
-        keys.iter()
-            .for_each(|key| drop(black_box(ring.node(key.as_bytes()))));
+        each(keys, |key| ring.node(key.as_bytes()))
     })
 }
 
@@ -101,7 +105,7 @@ fn hashring(nodes: u32) -> Peer {
             .collect(),
     );
     peer("hashring", true, move |keys| {
-        keys.iter().for_each(|key| drop(black_box(ring.get(key))))
+        each(keys, |key| ring.get(key))
     })
 }
 
@@ -111,7 +115,7 @@ fn consistent_hash_ring(nodes: u32) -> Peer {
         .nodes_iter((0..nodes).map(name))
         .build();
     peer("consistent_hash_ring", true, move |keys| {
-        keys.iter().for_each(|key| drop(black_box(ring.get(key))));
+        each(keys, |key| ring.get(key))
     })
 }
 
@@ -121,16 +125,14 @@ fn anchorhash(nodes: u32) -> Peer {
         .with_resources((0..nodes).map(name))
         .build(capacity);
     peer("anchorhash", false, move |keys| {
-        keys.iter()
-            .for_each(|key| drop(black_box(anchor.get_resource(key.as_str()))));
+        each(keys, |key| anchor.get_resource(key.as_str()))
     })
 }
 
 fn jumphash(nodes: u32) -> Peer {
     let jump = jumphash::JumpHasher::new();
     peer("jumphash", false, move |keys| {
-        keys.iter()
-            .for_each(|key| drop(black_box(jump.slot(key, nodes))));
+        each(keys, |key| jump.slot(key, nodes))
     })
 }
 
