@@ -1,0 +1,182 @@
+//! The rule of the queue, against its sentences, over all small queues.
+
+use std::num::NonZeroU32;
+
+use tripod::lock::{Family, HolderId, Mode, Verdict, Waiter, judge};
+
+fn permits(n: u32, of: u32) -> Mode {
+    let [n, of] = [n, of].map(|n| NonZeroU32::new(n).unwrap());
+    Mode::Permits { n, of }
+}
+
+fn waiter(id: u64, mode: Mode, priority: u8, arrival: u64) -> Waiter {
+    Waiter {
+        holder: HolderId::new(0, id),
+        mode,
+        priority,
+        arrival,
+    }
+}
+
+/// All sequences of up to `longest` of these.
+fn sequences<T: Clone>(items: &[T], longest: usize) -> Vec<Vec<T>> {
+    let mut all = vec![Vec::new()];
+    let mut last = all.clone();
+    for _ in 0..longest {
+        last = last
+            .iter()
+            .flat_map(|shorter| {
+                items
+                    .iter()
+                    .map(move |item| [shorter.as_slice(), std::slice::from_ref(item)].concat())
+            })
+            .collect();
+        all.extend(last.iter().cloned());
+    }
+    all
+}
+
+/// Every small queue of one family: holders that may hold together, and waiters by arrival.
+fn queues(modes: &[Mode]) -> Vec<(Vec<Mode>, Vec<Waiter>)> {
+    let kinds: Vec<(Mode, u8)> = modes
+        .iter()
+        .flat_map(|mode| [(*mode, 0), (*mode, 9)])
+        .collect();
+    let holders = sequences(modes, 3)
+        .into_iter()
+        .filter(|holders| together(holders));
+    let waiters: Vec<Vec<Waiter>> = sequences(&kinds, 3)
+        .into_iter()
+        .map(|kinds| {
+            (1..)
+                .zip(kinds)
+                .map(|(id, (mode, priority))| waiter(id, mode, priority, id))
+                .collect()
+        })
+        .collect();
+    holders
+        .flat_map(|holders| {
+            waiters
+                .iter()
+                .map(move |waiters| (holders.clone(), waiters.clone()))
+        })
+        .collect()
+}
+
+/// Whether these may hold at the same time.
+fn together(holders: &[Mode]) -> bool {
+    let permits: u32 = holders
+        .iter()
+        .map(|mode| {
+            if let Mode::Permits { n, .. } = mode {
+                n.get()
+            } else {
+                0
+            }
+        })
+        .sum();
+    let alone = holders.len() <= 1;
+    permits <= 3 && (alone || holders.iter().all(|mode| *mode != Mode::Exclusive))
+}
+
+const READER_WRITER: [Mode; 2] = [Mode::Exclusive, Mode::Shared];
+
+fn semaphore() -> [Mode; 3] {
+    [permits(1, 3), permits(2, 3), permits(3, 3)]
+}
+
+fn admitted(holders: &[Mode], waiters: &[Waiter]) -> Vec<Waiter> {
+    let admit = |waiter: &&Waiter| {
+        judge(waiter, holders.iter().copied(), waiters.iter().copied()) == Verdict::Admit
+    };
+    waiters.iter().filter(admit).copied().collect()
+}
+
+#[test]
+fn nobody_is_admitted_beside_a_holder_that_excludes_it() {
+    for (holders, waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
+        for waiter in admitted(&holders, &waiters) {
+            assert!(
+                together(&[holders.as_slice(), &[waiter.mode]].concat()),
+                "{holders:?} {waiter:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nobody_is_admitted_past_one_ahead_that_it_excludes() {
+    for (holders, waiters) in queues(&READER_WRITER) {
+        for waiter in admitted(&holders, &waiters) {
+            let ahead = waiters
+                .iter()
+                .filter(|other| other.order() < waiter.order());
+            for other in ahead {
+                assert!(other.mode == Mode::Shared && waiter.mode == Mode::Shared);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_head_of_the_permits_queue_is_never_overtaken() {
+    for (holders, waiters) in queues(&semaphore()) {
+        for waiter in admitted(&holders, &waiters) {
+            assert!(waiters.iter().all(|other| other.order() >= waiter.order()));
+        }
+    }
+}
+
+#[test]
+fn the_head_is_admitted_as_soon_as_the_holders_allow_it() {
+    for (holders, waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
+        let Some(head) = waiters.iter().min_by_key(|waiter| waiter.order()) else {
+            continue;
+        };
+        let may = together(&[holders.as_slice(), &[head.mode]].concat());
+        assert_eq!(
+            admitted(&holders, &waiters).contains(head),
+            may,
+            "{holders:?} {head:?}"
+        );
+    }
+}
+
+#[test]
+fn granting_and_releasing_serves_everybody() {
+    for (mut holders, mut waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
+        while !waiters.is_empty() {
+            match admitted(&holders, &waiters).first() {
+                Some(next) => {
+                    holders.push(next.mode);
+                    waiters.retain(|waiter| waiter != next);
+                    assert!(together(&holders));
+                }
+                // No deadlock: whoever holds can go, and then somebody comes in.
+                None => assert!(holders.pop().is_some(), "nobody holds, nobody is admitted"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_used_as_something_else_is_foreign() {
+    let family = |of| Family::Permits {
+        of: NonZeroU32::new(of).unwrap(),
+    };
+    let reader = waiter(1, Mode::Shared, 0, 1);
+    let worker = waiter(2, permits(1, 3), 0, 2);
+    assert_eq!(
+        judge(&reader, [permits(1, 3)], []),
+        Verdict::Foreign(family(3))
+    );
+    assert_eq!(judge(&reader, [], [worker]), Verdict::Foreign(family(3)));
+    assert_eq!(
+        judge(&worker, [Mode::Shared], []),
+        Verdict::Foreign(Family::ReaderWriter)
+    );
+    assert_eq!(
+        judge(&worker, [permits(1, 4)], []),
+        Verdict::Foreign(family(4))
+    );
+}
