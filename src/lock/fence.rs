@@ -48,14 +48,25 @@ pub struct FencePass {
 }
 
 impl FencePass {
-    /// The pass of a grant. A floor above the token is taken as the token: a grant is among its
-    /// own holders.
+    /// The pass of one who holds alone.
     #[must_use]
-    pub fn new(token: FencingToken, floor: FencingToken) -> Self {
+    pub fn exclusive(token: FencingToken) -> Self {
         Self {
             token,
-            floor: floor.min(token),
+            floor: token,
         }
+    }
+
+    /// The pass of one who was granted `token` while others held, `floor` being the lowest token
+    /// among all of them.
+    ///
+    /// # Errors
+    /// [`FloorError`] for a floor above the token, which no store can have granted.
+    pub fn shared(token: FencingToken, floor: FencingToken) -> Result<Self, FloorError> {
+        if floor > token {
+            return Err(FloorError { token, floor });
+        }
+        Ok(Self { token, floor })
     }
 
     /// The grant's token.
@@ -77,7 +88,8 @@ impl FencePass {
 /// late. The resource does, if it remembers the highest floor that it has seen and refuses
 /// tokens below (M. Kleppmann: *How to do distributed locking*, 2016). Comparing and writing must
 /// be one step, or a late write slips in between; so this type offers no bare check, and lends
-/// out the value only inside the step.
+/// the value for writing only inside the step. (A value that can be changed through a shared
+/// reference, a `Mutex` say, escapes it: fence what is inside.)
 ///
 /// This one is for a value in memory. In a store of your own, keep the floor beside the value,
 /// and let the statement that writes compare and raise it; in SQL:
@@ -92,7 +104,7 @@ impl FencePass {
 /// use tripod::lock::{FenceGate, FencePass, FencingToken};
 ///
 /// let mut account = FenceGate::new(100);
-/// let pass = |token| FencePass::new(FencingToken::new(token), FencingToken::new(token));
+/// let pass = |token| FencePass::exclusive(FencingToken::new(token));
 /// account.write(pass(7), |balance| *balance += 10)?;
 /// account.write(pass(8), |balance| *balance -= 50)?;
 /// // The holder of token 7 wakes up, late.
@@ -110,14 +122,29 @@ impl<T> FenceGate<T> {
     /// A gate that has seen nobody.
     #[must_use]
     pub fn new(value: T) -> Self {
-        Self {
-            floor: FencingToken(0),
-            value,
-        }
+        Self::resume(value, FencingToken(0))
+    }
+
+    /// A gate for a value that was stored with the highest floor it had seen.
+    #[must_use]
+    pub fn resume(value: T, floor: FencingToken) -> Self {
+        Self { floor, value }
+    }
+
+    /// The value and its floor, to be stored together.
+    #[must_use]
+    pub fn into_parts(self) -> (T, FencingToken) {
+        (self.value, self.floor)
+    }
+
+    /// The highest floor seen.
+    #[must_use]
+    pub fn floor(&self) -> FencingToken {
+        self.floor
     }
 
     /// Lets the holder of `pass` write, if its token is at or above the highest floor seen, and
-    /// raises the floor to that of the pass.
+    /// raises the floor to that of the pass. A floor is raised even if `write` panics.
     ///
     /// # Errors
     /// [`Stale`] if a newer holder has been here; nothing was written.
@@ -148,8 +175,28 @@ impl<T> FenceGate<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fencing token {token} is below the floor {floor}")]
 pub struct Stale {
+    token: FencingToken,
+    floor: FencingToken,
+}
+
+impl Stale {
     /// The token of the write.
-    pub token: FencingToken,
+    #[must_use]
+    pub fn token(self) -> FencingToken {
+        self.token
+    }
+
     /// The highest floor that the resource has seen.
-    pub floor: FencingToken,
+    #[must_use]
+    pub fn floor(self) -> FencingToken {
+        self.floor
+    }
+}
+
+/// A floor above the token beside it. Nothing was created; what came from the store is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the floor {floor} is above the token {token}")]
+pub struct FloorError {
+    token: FencingToken,
+    floor: FencingToken,
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The shortest TTL: a renewal takes a third of it, and a deadline is 2 ms early.
+/// The shortest TTL: a third of it must leave time for a renewal, and the deadline is 2 ms early.
 pub const TTL_MIN: Duration = Duration::from_millis(30);
 
 /// The longest TTL: a day. A store that lost its holder would keep others waiting for longer.
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a store's answer proves of a lease: it was alive when the request was sent, and lives for
-/// a TTL from then.
+/// What is proved of a lease: it was alive when a certain request was sent, and lives for a TTL
+/// from then. The request is the last one whose answer proved it: the grant where the store
+/// begins a TTL then, else the last renewal of the lease or session that the grant shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     sent: Instant,
@@ -51,11 +52,12 @@ impl Lease {
         self.deadline().saturating_duration_since(now)
     }
 
-    /// When to renew: after a third of the TTL, less up to a tenth of that by `spread`, so that
-    /// leases taken together are not renewed together.
+    /// When to renew: between a quarter and a third of the TTL after the request was sent, the
+    /// earlier the larger `spread`, which is to be chosen at random, so that leases taken together
+    /// are renewed one after another. A renewal that fails can be tried again as much later.
     #[must_use]
-    pub fn renew_at(self, spread: u8) -> Instant {
-        let third = self.ttl / 3;
-        self.sent + third - third * u32::from(spread) / (10 * 256)
+    pub fn renew_at(self, spread: u16) -> Instant {
+        let window = self.ttl / 12;
+        self.sent + self.ttl / 3 - window * u32::from(spread) / u32::from(u16::MAX)
     }
 }

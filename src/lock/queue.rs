@@ -1,7 +1,7 @@
-//! Who may hold next: the one rule of every backend.
+//! Who may hold next: the one rule of every store of locks.
 //!
-//! Pure: no I/O, no clock, no randomness. A backend shows it who holds and who waits, as the
-//! store has them at one instant, and does what it says.
+//! Pure: no I/O, no clock, no randomness. A store shows it who holds and who waits, as they are
+//! at one instant, and does what it says.
 
 use std::cmp::Reverse;
 use std::num::NonZeroU32;
@@ -15,13 +15,48 @@ pub enum Mode {
     Exclusive,
     /// Together with other shared holders: a reader.
     Shared,
-    /// Some permits of a semaphore. `n` above `of` is refused before anything is sent.
-    Permits {
-        /// How many permits.
-        n: NonZeroU32,
-        /// How many there are in all; everybody who uses the name must say the same.
-        of: NonZeroU32,
-    },
+    /// Some permits of a semaphore.
+    Permits(Permits),
+}
+
+/// Some permits out of all that there are; never more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Permits {
+    n: NonZeroU32,
+    of: NonZeroU32,
+}
+
+impl Permits {
+    /// `n` permits of `of`. Everybody who uses the name must say the same `of`.
+    ///
+    /// # Errors
+    /// [`PermitsError`] for more than there are: they could never be had.
+    pub fn new(n: NonZeroU32, of: NonZeroU32) -> Result<Self, PermitsError> {
+        if n > of {
+            return Err(PermitsError { n, of });
+        }
+        Ok(Self { n, of })
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn n(self) -> NonZeroU32 {
+        self.n
+    }
+
+    /// How many there are in all.
+    #[must_use]
+    pub fn of(self) -> NonZeroU32 {
+        self.of
+    }
+}
+
+/// More permits than there are. Nothing was created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{n} permits are more than the {of} there are")]
+pub struct PermitsError {
+    n: NonZeroU32,
+    of: NonZeroU32,
 }
 
 /// What a name is used as. While anyone holds or waits, it is used as one of these.
@@ -29,7 +64,7 @@ pub enum Mode {
 pub enum Family {
     /// Exclusive and shared.
     ReaderWriter,
-    /// Permits of this many.
+    /// Permits.
     Permits {
         /// How many there are in all.
         of: NonZeroU32,
@@ -42,49 +77,70 @@ impl Mode {
     pub fn family(self) -> Family {
         match self {
             Self::Exclusive | Self::Shared => Family::ReaderWriter,
-            Self::Permits { of, .. } => Family::Permits { of },
+            Self::Permits(permits) => Family::Permits { of: permits.of },
         }
     }
 
     /// Whether two may not hold at once, permits aside, which are counted.
     fn excludes(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Shared, Self::Shared) | (Self::Permits { .. }, Self::Permits { .. }) => false,
-            (Self::Exclusive | Self::Shared | Self::Permits { .. }, _) => true,
+            (Self::Shared, Self::Shared) | (Self::Permits(_), Self::Permits(_)) => false,
+            (Self::Exclusive | Self::Shared | Self::Permits(_), _) => true,
         }
     }
 
     fn permits(self) -> u64 {
         match self {
             Self::Exclusive | Self::Shared => 0,
-            Self::Permits { n, .. } => u64::from(n.get()),
+            Self::Permits(permits) => u64::from(permits.n.get()),
         }
     }
 }
 
-/// Someone in the queue.
+/// Someone who wants to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Waiter {
-    /// Who.
-    pub holder: HolderId,
-    /// How it wants to hold.
-    pub mode: Mode,
-    /// Larger goes first.
-    pub priority: u8,
-    /// When it came, as the store counts; among equal priorities, smaller goes first.
-    pub arrival: u64,
+    holder: HolderId,
+    mode: Mode,
+    priority: u8,
+    arrival: u64,
 }
 
 impl Waiter {
-    /// The queue's order: by priority, then by arrival.
+    /// One with this place in the queue: larger priorities first, then smaller arrivals, as the
+    /// store counts them, and should the store count two alike, the smaller id.
     #[must_use]
-    pub fn order(&self) -> (Reverse<u8>, u64) {
-        (Reverse(self.priority), self.arrival)
+    pub fn new(holder: HolderId, mode: Mode, priority: u8, arrival: u64) -> Self {
+        Self {
+            holder,
+            mode,
+            priority,
+            arrival,
+        }
+    }
+
+    /// Who.
+    #[must_use]
+    pub fn holder(&self) -> HolderId {
+        self.holder
+    }
+
+    /// How it wants to hold.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The queue's order.
+    #[must_use]
+    pub fn order(&self) -> (Reverse<u8>, u64, HolderId) {
+        (Reverse(self.priority), self.arrival, self.holder)
     }
 }
 
 /// What may be done with a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "the rule has no effect by itself"]
 pub enum Verdict {
     /// It may hold now.
     Admit,
@@ -98,14 +154,14 @@ pub enum Verdict {
 ///
 /// - Nobody who holds is displaced: it waits for every holder that its mode excludes, and for
 ///   permits enough.
-/// - Nobody is overtaken by one further back whose mode it excludes; of permits, nobody at all
-///   is overtaken, so that a large request is not starved by small ones.
+/// - One who `waits` passes nobody ahead in the queue whose mode it excludes, and with permits
+///   nobody at all, so that a large request is not starved by small ones.
+/// - One who does not wait passes no waiter, wherever it would stand in the queue.
 ///
-/// `waiters` are those to respect: for one who waits, all (those behind it are passed over here);
-/// for one who will not wait, all, with `candidate.order()` last, since it may overtake nobody.
-/// The candidate itself is ignored where it is among them. O(holders + waiters).
+/// The candidate itself is passed over where it is among the `waiters`. O(holders + waiters).
 pub fn judge(
     candidate: &Waiter,
+    waits: bool,
     holders: impl IntoIterator<Item = Mode>,
     waiters: impl IntoIterator<Item = Waiter>,
 ) -> Verdict {
@@ -115,7 +171,7 @@ pub fn judge(
         if mode.family() != candidate.mode.family() {
             return Verdict::Foreign(mode.family());
         }
-        taken += mode.permits();
+        taken = taken.saturating_add(mode.permits());
         admit &= !candidate.mode.excludes(mode);
     }
     for waiter in waiters
@@ -126,12 +182,12 @@ pub fn judge(
             return Verdict::Foreign(waiter.mode.family());
         }
         let ahead = waiter.order() < candidate.order();
-        let counts =
-            matches!(candidate.mode, Mode::Permits { .. }) || candidate.mode.excludes(waiter.mode);
-        admit &= !(ahead && counts);
+        let in_line =
+            matches!(candidate.mode, Mode::Permits(_)) || candidate.mode.excludes(waiter.mode);
+        admit &= waits && !(ahead && in_line);
     }
-    if let Mode::Permits { n, of } = candidate.mode {
-        admit &= taken + u64::from(n.get()) <= u64::from(of.get());
+    if let Mode::Permits(Permits { n, of }) = candidate.mode {
+        admit &= taken.saturating_add(u64::from(n.get())) <= u64::from(of.get());
     }
     if admit { Verdict::Admit } else { Verdict::Wait }
 }

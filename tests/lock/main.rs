@@ -8,6 +8,5 @@
 
 mod fence;
 mod lease;
-mod memory;
 mod names;
 mod queue;

@@ -1,6 +1,6 @@
 //! Names and ids.
 
-use tripod::lock::{HolderId, LockName, Metadata, NameError};
+use tripod::lock::{HolderId, LockName, NameError};
 
 #[test]
 fn names_are_one_to_200_bytes_without_control_characters() {
@@ -32,12 +32,4 @@ fn holder_ids_differ_by_handle_and_by_count() {
         assert!(ids[i + 1..].iter().all(|other| other != id));
     }
     assert_eq!(ids[0].to_string(), "00000000000000010000000000000002");
-}
-
-#[test]
-fn metadata_is_bounded_and_never_printed() {
-    assert!(Metadata::new("x".repeat(1024)).is_ok());
-    assert!(Metadata::new("x".repeat(1025)).is_err());
-    let canary = Metadata::new("canary").unwrap();
-    assert_eq!(format!("{canary:?}"), "Metadata(6 bytes)");
 }

@@ -2,20 +2,15 @@
 
 use std::num::NonZeroU32;
 
-use tripod::lock::{Family, HolderId, Mode, Verdict, Waiter, judge};
+use tripod::lock::{Family, HolderId, Mode, Permits, Verdict, Waiter, judge};
 
 fn permits(n: u32, of: u32) -> Mode {
     let [n, of] = [n, of].map(|n| NonZeroU32::new(n).unwrap());
-    Mode::Permits { n, of }
+    Mode::Permits(Permits::new(n, of).unwrap())
 }
 
 fn waiter(id: u64, mode: Mode, priority: u8, arrival: u64) -> Waiter {
-    Waiter {
-        holder: HolderId::new(0, id),
-        mode,
-        priority,
-        arrival,
-    }
+    Waiter::new(HolderId::new(0, id), mode, priority, arrival)
 }
 
 /// All sequences of up to `longest` of these.
@@ -68,8 +63,8 @@ fn together(holders: &[Mode]) -> bool {
     let permits: u32 = holders
         .iter()
         .map(|mode| {
-            if let Mode::Permits { n, .. } = mode {
-                n.get()
+            if let Mode::Permits(permits) = mode {
+                permits.n().get()
             } else {
                 0
             }
@@ -87,7 +82,12 @@ fn semaphore() -> [Mode; 3] {
 
 fn admitted(holders: &[Mode], waiters: &[Waiter]) -> Vec<Waiter> {
     let admit = |waiter: &&Waiter| {
-        judge(waiter, holders.iter().copied(), waiters.iter().copied()) == Verdict::Admit
+        judge(
+            waiter,
+            true,
+            holders.iter().copied(),
+            waiters.iter().copied(),
+        ) == Verdict::Admit
     };
     waiters.iter().filter(admit).copied().collect()
 }
@@ -97,7 +97,7 @@ fn nobody_is_admitted_beside_a_holder_that_excludes_it() {
     for (holders, waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
         for waiter in admitted(&holders, &waiters) {
             assert!(
-                together(&[holders.as_slice(), &[waiter.mode]].concat()),
+                together(&[holders.as_slice(), &[waiter.mode()]].concat()),
                 "{holders:?} {waiter:?}"
             );
         }
@@ -112,7 +112,7 @@ fn nobody_is_admitted_past_one_ahead_that_it_excludes() {
                 .iter()
                 .filter(|other| other.order() < waiter.order());
             for other in ahead {
-                assert!(other.mode == Mode::Shared && waiter.mode == Mode::Shared);
+                assert!(other.mode() == Mode::Shared && waiter.mode() == Mode::Shared);
             }
         }
     }
@@ -133,7 +133,7 @@ fn the_head_is_admitted_as_soon_as_the_holders_allow_it() {
         let Some(head) = waiters.iter().min_by_key(|waiter| waiter.order()) else {
             continue;
         };
-        let may = together(&[holders.as_slice(), &[head.mode]].concat());
+        let may = together(&[holders.as_slice(), &[head.mode()]].concat());
         assert_eq!(
             admitted(&holders, &waiters).contains(head),
             may,
@@ -148,7 +148,7 @@ fn granting_and_releasing_serves_everybody() {
         while !waiters.is_empty() {
             match admitted(&holders, &waiters).first() {
                 Some(next) => {
-                    holders.push(next.mode);
+                    holders.push(next.mode());
                     waiters.retain(|waiter| waiter != next);
                     assert!(together(&holders));
                 }
@@ -167,16 +167,78 @@ fn a_name_used_as_something_else_is_foreign() {
     let reader = waiter(1, Mode::Shared, 0, 1);
     let worker = waiter(2, permits(1, 3), 0, 2);
     assert_eq!(
-        judge(&reader, [permits(1, 3)], []),
+        judge(&reader, true, [permits(1, 3)], []),
         Verdict::Foreign(family(3))
     );
-    assert_eq!(judge(&reader, [], [worker]), Verdict::Foreign(family(3)));
     assert_eq!(
-        judge(&worker, [Mode::Shared], []),
+        judge(&reader, true, [], [worker]),
+        Verdict::Foreign(family(3))
+    );
+    assert_eq!(
+        judge(&worker, true, [Mode::Shared], []),
         Verdict::Foreign(Family::ReaderWriter)
     );
     assert_eq!(
-        judge(&worker, [permits(1, 4)], []),
+        judge(&worker, true, [permits(1, 4)], []),
         Verdict::Foreign(family(4))
     );
+}
+
+#[test]
+fn readers_at_the_front_are_admitted_together() {
+    for (holders, waiters) in queues(&READER_WRITER) {
+        let mut sorted = waiters.clone();
+        sorted.sort_by_key(Waiter::order);
+        let readers = sorted
+            .iter()
+            .take_while(|waiter| waiter.mode() == Mode::Shared);
+        let expected = match sorted.first() {
+            _ if holders.contains(&Mode::Exclusive) => 0,
+            Some(head) if head.mode() == Mode::Exclusive => usize::from(holders.is_empty()),
+            _ => readers.count(),
+        };
+        assert_eq!(
+            admitted(&holders, &waiters).len(),
+            expected,
+            "{holders:?} {waiters:?}"
+        );
+    }
+}
+
+#[test]
+fn one_that_does_not_wait_passes_no_waiter() {
+    for (holders, waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
+        for mode in [Mode::Exclusive, Mode::Shared, permits(1, 3)] {
+            let urgent = waiter(9, mode, 255, 0);
+            let verdict = judge(
+                &urgent,
+                false,
+                holders.iter().copied(),
+                waiters.iter().copied(),
+            );
+            let others = holders
+                .iter()
+                .copied()
+                .chain(waiters.iter().map(Waiter::mode));
+            let same_family = others.clone().all(|other| other.family() == mode.family());
+            let free = waiters.is_empty() && together(&[holders.as_slice(), &[mode]].concat());
+            assert_eq!(verdict == Verdict::Admit, same_family && free);
+        }
+    }
+}
+
+#[test]
+fn two_with_one_arrival_are_not_both_admitted() {
+    let two = [
+        waiter(1, Mode::Exclusive, 0, 5),
+        waiter(2, Mode::Exclusive, 0, 5),
+    ];
+    assert_eq!(admitted(&[], &two).len(), 1);
+}
+
+#[test]
+fn more_permits_than_there_are_cannot_be_asked_for() {
+    let [two, three] = [2, 3].map(|n| NonZeroU32::new(n).unwrap());
+    assert!(Permits::new(three, two).is_err());
+    assert!(Permits::new(two, two).is_ok());
 }
