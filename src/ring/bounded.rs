@@ -28,9 +28,7 @@ impl LoadFactor {
             _ => Err(LoadFactorError { percent }),
         }
     }
-}
 
-impl LoadFactor {
     /// The factor in per cent.
     #[must_use]
     pub fn percent(self) -> u32 {

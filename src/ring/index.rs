@@ -7,8 +7,8 @@
 //! its successor. Only where the fractions are equal, or more than six points crowd into the
 //! bucket, does it compare the points themselves, by a binary search among that crowd.
 //!
-//! That is two dependent reads, in tables of 5 and 4 bytes a point: what counts is how much of
-//! them stays in the cache.
+//! That is two dependent reads, in tables of 5 and 2 bytes a point (4 on rings of more than 65,536
+//! nodes): what counts is how much of them stays in the cache.
 //!
 //! Pure: no I/O, no clock, no randomness.
 
@@ -127,8 +127,8 @@ impl Index {
     }
 
     /// This index with its owners renumbered (`None` drops an owner's points) to numbers below
-    /// `nodes`, and the sorted `added` points merged in. Linear in the number of points, most of it copying; the table
-    /// is patched where its size stays.
+    /// `nodes`, and the sorted `added` points merged in. Linear in the number of points, most of
+    /// it copying; after a small change the table is patched, after a large one filled anew.
     pub(crate) fn splice(&self, renumber: &[Option<u32>], added: &[Vnode], nodes: usize) -> Self {
         let dropped = self.dropped(renumber);
         let room = self.len() - dropped.len() + added.len();

@@ -218,3 +218,56 @@ fn points_that_stay_count_towards_the_cap() {
         ChangeError::Placement(PlacementError::TooManyVnodes { wanted })
     );
 }
+
+#[test]
+fn a_placement_that_gives_points_to_a_drained_node_is_refused() {
+    /// One point for every joining node, weight or not.
+    #[derive(Clone, Debug)]
+    struct Generous;
+    impl Placement for Generous {
+        fn name(&self) -> Cow<'_, str> {
+            "generous".into()
+        }
+        fn rules(&self) -> Rules {
+            Rules::independent(1)
+        }
+        fn hash(&self, key: &[u8]) -> u64 {
+            sha256_hash(key)
+        }
+        fn place(&self, membership: &Membership<'_>) -> Result<Vec<Vnode>, PlacementError> {
+            let joining = membership.joining();
+            Ok(joining
+                .map(|(node, _)| Vnode::new(u64::from(node), node))
+                .collect())
+        }
+    }
+    let ring = HashRing::builder_with(Generous)
+        .nodes([node("a", 1, None)])
+        .build()
+        .unwrap();
+    let found = ring.apply([Change::Add(node("b", 0, None))]).unwrap_err();
+    let refused = PlacementError::UnknownNode { node: 1 };
+    assert_eq!(found, ChangeError::Placement(refused));
+}
+
+#[test]
+fn fingerprints_differ_by_everything_that_places() {
+    let print = |name: &str, weight, zone, vnodes| {
+        let builder = HashRing::builder().nodes([node(name, weight, zone), node("z", 1, None)]);
+        let vnodes = NonZeroU32::new(vnodes).unwrap();
+        builder.vnodes(vnodes).build().unwrap().fingerprint()
+    };
+    let prints = [
+        print("a", 1, None, 8),
+        print("a", 1, Some("x"), 8),
+        print("a", 1, Some("y"), 8),
+        print("a", 1, Some(""), 8),
+        print("a", 2, None, 8),
+        print("a", 0, None, 8),
+        print("b", 1, None, 8),
+        print("a", 1, None, 9),
+    ];
+    for (i, one) in prints.iter().enumerate() {
+        assert!(prints[i + 1..].iter().all(|other| other != one), "{i}");
+    }
+}
