@@ -1,4 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod future;
 pub mod lock;
 pub mod ring;
+
+pub use future::BoxFuture;

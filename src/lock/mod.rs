@@ -38,12 +38,17 @@
 //!   §2.4: sequencers.
 //! - M. Kleppmann: *How to do distributed locking*, 2016: fencing tokens.
 
+mod backend;
 mod fence;
 mod lease;
 mod name;
 mod queue;
 
+pub use backend::{
+    BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
+    MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
+};
 pub use fence::{FenceGate, FencePass, FencingToken, FloorError, Stale};
 pub use lease::{Lease, TTL_MAX, TTL_MIN};
 pub use name::{HolderId, LockName, NameError};
-pub use queue::{Family, Mode, Permits, PermitsError, Verdict, Waiter, judge};
+pub use queue::{Family, Mode, Permits, PermitsError, Verdict, Waiter, heirs, judge};

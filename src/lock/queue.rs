@@ -191,3 +191,21 @@ pub fn judge(
     }
     if admit { Verdict::Admit } else { Verdict::Wait }
 }
+
+/// How many of the `waiters`, given in the queue's order, may hold now: whom to tell after a step
+/// that ended an entry or granted permits. They are the first ones, for whoever has to wait keeps
+/// all behind waiting. O(holders × answer).
+#[must_use]
+pub fn heirs(
+    holders: &(impl IntoIterator<Item = Mode> + Clone),
+    waiters: impl IntoIterator<Item = Waiter>,
+) -> usize {
+    let mut ahead = None;
+    let admitted = waiters.into_iter().take_while(|waiter| {
+        // Heirs ahead are all in the mode of the last of them.
+        let verdict = judge(waiter, true, holders.clone(), ahead);
+        ahead = Some(*waiter);
+        verdict == Verdict::Admit
+    });
+    admitted.count()
+}
