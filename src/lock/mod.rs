@@ -38,17 +38,40 @@
 //!   §2.4: sequencers.
 //! - M. Kleppmann: *How to do distributed locking*, 2016: fencing tokens.
 
+mod acquire;
+mod attempt;
 mod backend;
+mod election;
+mod error;
+mod event;
 mod fence;
+mod guard;
+mod keeper;
 mod lease;
+mod limit;
+mod locks;
 mod name;
+mod options;
 mod queue;
+mod reaper;
+mod renewal;
+mod set;
+mod stats;
+mod tenure;
 
+pub use acquire::{Acquire, IfFree, One};
 pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
+pub use election::{Election, Leader, Leadership, Observer};
+pub use error::{AcquireError, Loss, RunError};
 pub use fence::{FenceGate, FencePass, FencingToken, FloorError, Stale};
+pub use guard::LockGuard;
 pub use lease::{Lease, TTL_MAX, TTL_MIN};
+pub use locks::Locks;
 pub use name::{HolderId, LockName, NameError};
+pub use options::Wait;
 pub use queue::{Family, Mode, Permits, PermitsError, Verdict, Waiter, heirs, judge};
+pub use set::{All, LockSet};
+pub use stats::LockStats;

@@ -1,5 +1,6 @@
 //! Who locks what: names and ids.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +68,12 @@ impl TryFrom<String> for LockName {
     }
 }
 
+impl From<&LockName> for LockName {
+    fn from(name: &LockName) -> Self {
+        name.clone()
+    }
+}
+
 /// Who holds or waits: a new one for each acquisition, made before anything is sent, so that what
 /// a lost answer left behind can be found and removed.
 ///
@@ -129,4 +136,10 @@ pub enum NameError {
         /// Where the first one is, in bytes.
         at: usize,
     },
+}
+
+impl From<Infallible> for NameError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }

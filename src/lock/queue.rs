@@ -33,7 +33,10 @@ impl Permits {
     /// [`PermitsError`] for more than there are: they could never be had.
     pub fn new(n: NonZeroU32, of: NonZeroU32) -> Result<Self, PermitsError> {
         if n > of {
-            return Err(PermitsError { n, of });
+            return Err(PermitsError {
+                n: n.get(),
+                of: of.get(),
+            });
         }
         Ok(Self { n, of })
     }
@@ -51,12 +54,12 @@ impl Permits {
     }
 }
 
-/// More permits than there are. Nothing was created.
+/// More permits than there are, or none. Nothing was created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{n} permits are more than the {of} there are")]
+#[error("{n} permits of {of} cannot be had")]
 pub struct PermitsError {
-    n: NonZeroU32,
-    of: NonZeroU32,
+    pub(super) n: u32,
+    pub(super) of: u32,
 }
 
 /// What a name is used as. While anyone holds or waits, it is used as one of these.

@@ -1,0 +1,275 @@
+//! One acquisition, from the request to the guard.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::Instrument;
+
+use super::backend::{
+    BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Request, Standing, Verb,
+};
+use super::error::AcquireError;
+use super::event;
+use super::guard::LockGuard;
+use super::keeper::Keeper;
+use super::lease::Lease;
+use super::limit::within;
+use super::name::LockName;
+use super::options::{Options, Wait};
+use super::tenure::Tenure;
+
+/// Claims in vain after a notification, before a pause is made between them: some stores notify
+/// several where one can hold.
+const IN_VAIN_MAX: u32 = 3;
+
+/// The longest pause between two claims, and between a notification that failed and the next look.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// An acquisition that has not been sent.
+pub(super) struct Attempt {
+    keeper: Arc<Keeper>,
+    name: LockName,
+    options: Options,
+    began: Instant,
+}
+
+/// An entry of ours in the store, which is removed in the background unless a guard takes it over
+/// or it is known not to exist.
+struct Ours<'a> {
+    keeper: &'a Arc<Keeper>,
+    request: Request,
+    spread: u16,
+    exists: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        keeper: Arc<Keeper>,
+        name: LockName,
+        options: Options,
+    ) -> Result<Self, AcquireError> {
+        keeper.ensure_tasks()?;
+        Ok(Self {
+            keeper,
+            name,
+            options,
+            began: Instant::now(),
+        })
+    }
+
+    pub(super) async fn wait(&self, wait: Wait) -> Result<LockGuard, AcquireError> {
+        let span = event::acquire(&self.name);
+        let granted = self.until_granted().instrument(span);
+        match wait {
+            Wait::Forever => granted.await,
+            Wait::AtMost(waited) => {
+                let granted = timeout(waited, granted).await;
+                granted.unwrap_or(Err(AcquireError::TimedOut { waited }))
+            }
+        }
+    }
+
+    pub(super) async fn if_free(&self) -> Result<Option<LockGuard>, AcquireError> {
+        let span = event::acquire(&self.name);
+        self.once().instrument(span).await
+    }
+
+    /// Enters the queue until it is granted: again, if the entry was gone before its turn came.
+    async fn until_granted(&self) -> Result<LockGuard, AcquireError> {
+        loop {
+            let mut ours = self.ours()?;
+            let standing = match ours.enqueue().await? {
+                Enqueued::Granted(grant) if is_timely(grant) => return Ok(self.guard(ours, grant)),
+                // To be claimed anew, with a lease that begins then.
+                Enqueued::Granted(late) => Standing::new(late.lease(), Duration::ZERO),
+                Enqueued::Waiting(standing) => standing,
+                Enqueued::Foreign(family) => return Err(AcquireError::Foreign(family)),
+                Enqueued::Held => return Err(unlawful(Verb::Enqueue)),
+            };
+            if let Some(grant) = ours.queue(standing).await? {
+                return Ok(self.guard(ours, grant));
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn once(&self) -> Result<Option<LockGuard>, AcquireError> {
+        let mut ours = self.ours()?;
+        ours.request = ours.request.clone().without_waiting();
+        match ours.enqueue().await? {
+            Enqueued::Granted(grant) if is_timely(grant) => Ok(Some(self.guard(ours, grant))),
+            Enqueued::Granted(_) => {
+                let error = BackendError::new(BackendErrorKind::Indeterminate, Verb::Enqueue);
+                Err(error
+                    .with_source("the grant came after its deadline")
+                    .into())
+            }
+            Enqueued::Held => Ok(None),
+            Enqueued::Foreign(family) => Err(AcquireError::Foreign(family)),
+            Enqueued::Waiting(_) => Err(unlawful(Verb::Enqueue)),
+        }
+    }
+
+    fn ours(&self) -> Result<Ours<'_>, AcquireError> {
+        let (entry, spread) = self.keeper.entry(self.name.clone());
+        Ok(Ours {
+            keeper: &self.keeper,
+            request: self.options.request(entry)?,
+            spread,
+            exists: false,
+        })
+    }
+
+    fn guard(&self, mut ours: Ours<'_>, grant: Grant) -> LockGuard {
+        ours.exists = false;
+        let now = Instant::now();
+        let waited = now.saturating_duration_since(self.began);
+        event::granted(ours.entry(), grant.pass().token(), waited);
+        let tenure = Tenure::new(ours.entry().clone(), ours.spread, grant.lease());
+        let kept = self
+            .keeper
+            .renewal
+            .keep(tenure, self.options.renews, waited);
+        LockGuard::new(Arc::clone(&self.keeper), kept, grant.pass(), now)
+    }
+}
+
+impl Ours<'_> {
+    fn entry(&self) -> &Entry {
+        self.request.entry()
+    }
+
+    async fn enqueue(&mut self) -> Result<Enqueued, BackendError> {
+        self.exists = true;
+        let limit = Instant::now() + self.request.ttl();
+        let call = self.keeper.backend.enqueue(&self.request);
+        let answer = within(limit, Verb::Enqueue, call).await;
+        self.exists = match &answer {
+            Ok(Enqueued::Granted(_) | Enqueued::Waiting(_)) => true,
+            Ok(Enqueued::Held | Enqueued::Foreign(_)) => false,
+            Err(error) => !error.kind().is_definite(),
+        };
+        answer
+    }
+
+    /// Waits for its turn. None if the entry is gone.
+    async fn queue(&mut self, mut standing: Standing) -> Result<Option<Grant>, AcquireError> {
+        let _waiting = Waiting::new(self.keeper);
+        event::waiting(self.entry());
+        let mut in_vain = 0;
+        loop {
+            if self.told(standing).await {
+                in_vain += 1;
+            } else {
+                in_vain = 0;
+            }
+            standing = match self.claim(standing.lease()).await? {
+                Claimed::Granted(grant) if is_timely(grant) => return Ok(Some(grant)),
+                // Another claim begins the lease anew.
+                Claimed::Granted(late) => Standing::new(late.lease(), Duration::ZERO),
+                Claimed::Waiting(standing) => standing,
+                Claimed::Foreign(family) => {
+                    self.exists = false;
+                    return Err(AcquireError::Foreign(family));
+                }
+                Claimed::Gone => {
+                    self.exists = false;
+                    return Ok(None);
+                }
+            };
+            if let Some(doublings) = u32::checked_sub(in_vain, IN_VAIN_MAX) {
+                sleep(pause(doublings)).await;
+            }
+        }
+    }
+
+    /// Waits until it is time to claim: until the store tells of a change, a lease that stands in
+    /// the way may be over, or its own has to be renewed. Says whether the store told.
+    async fn told(&self, standing: Standing) -> bool {
+        let now = Instant::now();
+        // Not all who wait for one lease to end look at the same instant.
+        let jitter = standing.recheck() / 16 * u32::from(self.spread) / u32::from(u16::MAX);
+        let look = now + standing.recheck() + jitter;
+        let look = look.min(standing.lease().renew_at(self.spread)).max(now);
+        let changed = async {
+            if let Err(error) = self.keeper.backend.changed(self.entry()).await {
+                event::failed(self.entry(), &error);
+                sleep(PAUSE_MAX).await;
+                return false;
+            }
+            true
+        };
+        tokio::select! {
+            told = changed => told,
+            () = sleep_until(look) => false,
+        }
+    }
+
+    /// Claims, again and again while the waiter's lease may live and the store does not answer.
+    async fn claim(&self, lease: Lease) -> Result<Claimed, BackendError> {
+        let mut failures = 0;
+        loop {
+            let limit = Instant::now() + lease.ttl() / 4;
+            let call = self.keeper.backend.claim(self.entry());
+            let error = match within(limit, Verb::Claim, call).await {
+                Ok(claimed) => return Ok(claimed),
+                Err(error) => error,
+            };
+            event::failed(self.entry(), &error);
+            let may_pass = match error.kind() {
+                BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate => true,
+                BackendErrorKind::Rejected | BackendErrorKind::Corrupt => false,
+            };
+            if !may_pass || Instant::now() >= lease.deadline() {
+                return Err(error);
+            }
+            sleep(pause(failures)).await;
+            failures += 1;
+        }
+    }
+}
+
+impl Drop for Ours<'_> {
+    fn drop(&mut self) {
+        if self.exists {
+            let ttl = self.request.ttl();
+            self.keeper.reaper.remove(self.entry().clone(), ttl);
+        }
+    }
+}
+
+/// Counts one that waits.
+struct Waiting<'a>(&'a Keeper);
+
+impl<'a> Waiting<'a> {
+    fn new(keeper: &'a Keeper) -> Self {
+        keeper.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(keeper)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a grant may be believed in: the answer may have been long under way, or the process
+/// paused.
+fn is_timely(grant: Grant) -> bool {
+    Instant::now() < grant.lease().deadline()
+}
+
+fn pause(doublings: u32) -> Duration {
+    PAUSE_MAX.min(Duration::from_millis(1) * 2_u32.pow(doublings.min(10)))
+}
+
+/// What a store must not answer.
+fn unlawful(verb: Verb) -> AcquireError {
+    let error = BackendError::new(BackendErrorKind::Corrupt, verb);
+    error
+        .with_source("the answer does not fit the request")
+        .into()
+}

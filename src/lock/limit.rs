@@ -1,0 +1,27 @@
+//! A bound on every call to a store.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::future::BoxFuture;
+
+use super::backend::{BackendError, BackendErrorKind, Verb};
+
+/// The answer, or *indeterminate* if there is none by then.
+pub(super) async fn within<T>(
+    limit: Instant,
+    verb: Verb,
+    mut call: BoxFuture<'_, Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    // A store in memory answers at once, and a timer costs more than its answer.
+    let at_once = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+    if let Poll::Ready(answer) = at_once {
+        return answer;
+    }
+    let answer = timeout_at(limit, call).await;
+    answer.unwrap_or_else(|elapsed| {
+        Err(BackendError::new(BackendErrorKind::Indeterminate, verb).with_source(elapsed))
+    })
+}
