@@ -1,5 +1,6 @@
 //! The proof of a lock, for as long as its lease lives.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,6 @@ use super::renewal::Kept;
 /// [`pass`](Self::pass), and let it refuse the late.
 ///
 /// Dropping it releases the lock in the background, from any thread, inside a runtime or not.
-#[derive(Debug)]
 #[must_use = "a guard that is dropped releases its lock"]
 pub struct LockGuard {
     keeper: Arc<Keeper>,
@@ -146,10 +146,20 @@ impl LockGuard {
     fn let_go(&mut self) -> Instant {
         let now = Instant::now();
         if std::mem::take(&mut self.kept_alive) {
-            let held_for = now.saturating_duration_since(self.granted);
-            self.keeper.renewal.let_go(&self.kept, held_for);
+            self.keeper.renewal.let_go(&self.kept, self.granted, now);
         }
         now
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard")
+            .field("name", self.name())
+            .field("holder", &self.holder())
+            .field("pass", &self.pass)
+            .field("check", &self.check())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all clones of a handle, its acquisitions and its guards share.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,6 @@ use super::stats::LockStats;
 
 /// A store, and the two tasks that tend to what is held there. When the last clone, acquisition
 /// and guard are gone, the tasks finish what is left and end.
-#[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) backend: Arc<dyn LockBackend>,
     pub(super) renewal: Arc<Renewal>,
@@ -68,6 +68,15 @@ impl Keeper {
             abandoned: self.reaper.abandoned(),
             ..self.renewal.stats()
         }
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("backend", &self.backend)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,7 +27,7 @@ const ENTRIES_MAX: usize = 1 << 16;
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The entries to remove.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Reaper {
     chores: Mutex<Chores>,
     wake: Notify,
@@ -35,7 +35,7 @@ pub(super) struct Reaper {
     running: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Chores {
     queue: VecDeque<Chore>,
     under_way: usize,

@@ -31,14 +31,14 @@ const CALLS_MAX: usize = 16;
 const COALESCE: Duration = Duration::from_millis(2);
 
 /// The leases that are held, and what was counted of them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Renewal {
     held: Mutex<Leases>,
     wake: Notify,
     running: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Leases {
     slots: Slab<Slot>,
     /// When the task looks next, if it sleeps until a certain time.
@@ -47,7 +47,6 @@ struct Leases {
     stats: LockStats,
 }
 
-#[derive(Debug)]
 struct Slot {
     tenure: Arc<Tenure>,
     /// None while a renewal is under way, and where there is to be none.
@@ -97,11 +96,17 @@ impl Renewal {
     }
 
     /// Leaves a lease to itself.
-    pub(super) fn let_go(&self, kept: &Kept, held_for: Duration) {
+    pub(super) fn let_go(&self, kept: &Kept, granted: Instant, now: Instant) {
         let mut held = self.held.lock();
         held.stats.released += 1;
-        held.stats.hold_time += held_for;
-        held.remove(kept);
+        held.stats.hold_time += now.saturating_duration_since(granted);
+        if held.remove(kept) && kept.tenure.check(now).is_err() {
+            // Its holder was faster than the task.
+            held.stats.expired += 1;
+            drop(held);
+            event::lost(kept.tenure.entry(), Loss::Expired);
+            kept.tenure.lose(Loss::Expired);
+        }
     }
 
     pub(super) fn stats(&self) -> LockStats {

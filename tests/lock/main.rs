@@ -6,7 +6,13 @@
     reason = "a failed assertion is how a test speaks"
 )]
 
+mod dropped;
 mod fence;
+mod handle;
 mod lease;
+mod loss;
 mod names;
 mod queue;
+mod scripted;
+mod telling;
+mod together;
