@@ -46,11 +46,47 @@ fn lines(count: u32) -> String {
 }
 
 #[test]
-fn quickstart_explains_itself_in_forty_lines() {
+fn quickstart_explains_itself_in_sixty_lines() {
     let output = run(example("quickstart"), b"");
     assert!(output.status.success());
     let lines = text(&output.stdout).lines().count();
-    assert!((10..=40).contains(&lines), "{lines} lines");
+    assert!((10..=60).contains(&lines), "{lines} lines");
+}
+
+#[test]
+fn quickstart_shows_the_stale_holder_refused() {
+    let output = run(example("quickstart"), b"");
+    let text = text(&output.stdout);
+    assert!(
+        text.contains("refused, fencing token 2 is below the floor 3"),
+        "{text}"
+    );
+}
+
+#[test]
+fn fenced_writer_refuses_the_late_writer() {
+    let output = run(example("fenced_writer"), b"");
+    assert!(output.status.success());
+    let text = text(&output.stdout);
+    assert!(
+        text.contains("fencing token 1 is below the floor 2"),
+        "{text}"
+    );
+    assert!(text.contains("balance: 100"), "{text}");
+}
+
+#[test]
+fn leaders_succeed_one_another_though_one_dies() {
+    let output = run(example("leader_election"), b"");
+    assert!(output.status.success());
+    let text = text(&output.stdout);
+    for line in [
+        "ada       elected for term 1",
+        "bob       elected for term 2",
+        "cyd       elected for term 3",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 #[test]

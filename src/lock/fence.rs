@@ -1,6 +1,10 @@
 //! Fencing tokens, and the gate on the resource's side.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::future::BoxFuture;
 
 /// A number that each grant of a lock carries, greater than that of any earlier grant of the same
 /// name, across releases, expiries and restarts of the store.
@@ -91,14 +95,7 @@ impl FencePass {
 /// the value for writing only inside the step. (A value that can be changed through a shared
 /// reference, a `Mutex` say, escapes it: fence what is inside.)
 ///
-/// This one is for a value in memory. In a store of your own, keep the floor beside the value,
-/// and let the statement that writes compare and raise it; in SQL:
-///
-/// ```sql
-/// UPDATE account SET balance = $1, fence = GREATEST(fence, $3)  -- $3: the pass's floor
-/// WHERE id = $2 AND fence <= $4                                  -- $4: the pass's token
-/// -- no row changed: the writer is stale
-/// ```
+/// This one is for a value in memory. For a store of your own there is [`FencedResource`].
 ///
 /// ```
 /// use tripod::lock::{FenceGate, FencePass, FencingToken};
@@ -154,10 +151,7 @@ impl<T> FenceGate<T> {
         write: impl FnOnce(&mut T) -> R,
     ) -> Result<R, Stale> {
         if pass.token < self.floor {
-            return Err(Stale {
-                token: pass.token,
-                floor: self.floor,
-            });
+            return Err(Stale::new(pass.token, self.floor));
         }
         self.floor = self.floor.max(pass.floor);
         Ok(write(&mut self.value))
@@ -167,6 +161,71 @@ impl<T> FenceGate<T> {
     #[must_use]
     pub fn read(&self) -> &T {
         &self.value
+    }
+}
+
+/// A resource in a store of your own that admits writes of current holders only: what
+/// [`FenceGate`] is for a value in memory, and what a `Mutex<FenceGate<T>>` implements.
+///
+/// # The law
+///
+/// Beside what it protects, the store keeps the highest floor that it has seen. In one atomic
+/// step, `write` compares the pass's token with it; refuses if the token is below, and then changes
+/// nothing; and else writes, and raises the floor to the pass's if that is higher. What is written
+/// and the floor are durable together. A bare check before the write is no fence: a pause between
+/// the two lets a late writer in.
+///
+/// In SQL it is one statement:
+///
+/// ```sql
+/// UPDATE account
+///    SET balance = $1, fence = GREATEST(fence, $2)  -- $2: the pass's floor
+///  WHERE id = $3 AND fence <= $4                    -- $4: the pass's token
+/// -- no row changed: the writer is stale
+/// ```
+pub trait FencedResource: Send + Sync {
+    /// What is to be written.
+    type Write: Send;
+    /// How the store fails.
+    type Error;
+
+    /// Writes for the holder of `pass`, or refuses.
+    ///
+    /// # Errors
+    /// [`FenceError::Stale`]: nothing was written, and nothing will be. [`FenceError::Store`]: as
+    /// the store says.
+    fn write(
+        &self,
+        pass: FencePass,
+        write: Self::Write,
+    ) -> BoxFuture<'_, Result<(), FenceError<Self::Error>>>;
+}
+
+/// Why a fenced write was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FenceError<E> {
+    /// A newer holder has been there. Stop, and acquire the lock again.
+    #[error("the writer's lock is another's by now")]
+    Stale(#[from] Stale),
+    /// The store failed, in a way of its own.
+    #[error("the store of the resource failed")]
+    Store(#[source] E),
+}
+
+impl<T: Send> FencedResource for Mutex<FenceGate<T>> {
+    type Write = Box<dyn FnOnce(&mut T) + Send>;
+    type Error = Infallible;
+
+    fn write(
+        &self,
+        pass: FencePass,
+        write: Self::Write,
+    ) -> BoxFuture<'_, Result<(), FenceError<Infallible>>> {
+        Box::pin(async move {
+            // A writer that panicked has raised the floor before, as it should.
+            let mut gate = self.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(gate.write(pass, write)?)
+        })
     }
 }
 
@@ -180,6 +239,12 @@ pub struct Stale {
 }
 
 impl Stale {
+    /// A write with this token, where the resource has seen this floor.
+    #[must_use]
+    pub fn new(token: FencingToken, floor: FencingToken) -> Self {
+        Self { token, floor }
+    }
+
     /// The token of the write.
     #[must_use]
     pub fn token(self) -> FencingToken {

@@ -1,8 +1,4 @@
-//! A short tour of the ring: owners, replicas, shares, and what moves when nodes come and go.
-//!
-//! ```text
-//! cargo run --release --example quickstart
-//! ```
+//! The ring: owners, replicas, shares, and what moves when nodes come and go.
 
 use std::error::Error;
 
@@ -19,7 +15,7 @@ const KEYS: [&str; 5] = [
 /// A node's payload is yours: here, the address to connect to.
 type Ring = HashRing<&'static str>;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let ring: Ring = HashRing::builder()
         .nodes([
             node("cache-1", "eu-a", "10.0.1.1:6379")?,
