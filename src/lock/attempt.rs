@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument;
 
@@ -142,6 +143,8 @@ impl Ours<'_> {
     }
 
     async fn enqueue(&mut self) -> Result<Enqueued, BackendError> {
+        // A store in memory never makes wait; so that others get their turn, this does.
+        consume_budget().await;
         self.exists = true;
         let limit = Instant::now() + self.request.ttl();
         let call = self.keeper.backend.enqueue(&self.request);

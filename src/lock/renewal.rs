@@ -49,9 +49,15 @@ struct Leases {
 
 struct Slot {
     tenure: Arc<Tenure>,
-    /// None while a renewal is under way, and where there is to be none.
-    renew_at: Option<Instant>,
+    renewal: Next,
     deadline: Instant,
+}
+
+/// The next renewal of a lease.
+enum Next {
+    At(Instant),
+    UnderWay,
+    Never,
 }
 
 /// A lease in care: what it is, and where it is kept.
@@ -78,14 +84,18 @@ impl Renewal {
         let tenure = Arc::new(tenure);
         let lease = tenure.lease();
         let deadline = lease.deadline();
-        let renew_at = renews.then(|| lease.renew_at(tenure.spread()));
-        let next = renew_at.unwrap_or(deadline).min(deadline);
+        let renew_at = lease.renew_at(tenure.spread());
+        let (renewal, next) = if renews {
+            (Next::At(renew_at), renew_at.min(deadline))
+        } else {
+            (Next::Never, deadline)
+        };
         let mut held = self.held.lock();
         held.stats.granted += 1;
         held.stats.wait_time += waited;
         let key = held.slots.insert(Slot {
             tenure: Arc::clone(&tenure),
-            renew_at,
+            renewal,
             deadline,
         });
         if held.wake_at.is_none_or(|at| next < at) {
@@ -139,6 +149,7 @@ impl Renewal {
 
     async fn run(&self, backend: &Arc<dyn LockBackend>, reaper: &Reaper) {
         let mut calls = FuturesUnordered::new();
+        self.held.lock().begin_anew(Instant::now());
         loop {
             let due = self.due(Instant::now(), (CALLS_MAX - calls.len()) * BATCH_MAX);
             for tenure in due.lost {
@@ -177,15 +188,15 @@ impl Renewal {
                 return false;
             }
             let mut next = slot.deadline;
-            match slot.renew_at {
-                Some(at) if at > now + COALESCE => next = next.min(at),
-                Some(_) if due.renewals.len() < room => {
-                    slot.renew_at = None;
+            match slot.renewal {
+                Next::At(at) if at > now + COALESCE => next = next.min(at),
+                Next::At(_) if due.renewals.len() < room => {
+                    slot.renewal = Next::UnderWay;
                     let tenure = Arc::clone(&slot.tenure);
                     due.renewals.push(Kept { tenure, key });
                 }
                 // No room: the end of a call makes some.
-                Some(_) | None => {}
+                Next::At(_) | Next::UnderWay | Next::Never => {}
             }
             due.wake_at = Some(due.wake_at.map_or(next, |at| at.min(next)));
             true
@@ -230,7 +241,7 @@ impl Renewal {
             held.stats.renewals_failed += 1;
         }
         if let Some(slot) = held.slot(kept) {
-            slot.renew_at = Some(renew_at);
+            slot.renewal = Next::At(renew_at);
             slot.deadline = lease.deadline();
         }
         drop(held);
@@ -258,6 +269,15 @@ impl Leases {
     fn slot(&mut self, kept: &Kept) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(kept.key)?;
         Arc::ptr_eq(&slot.tenure, &kept.tenure).then_some(slot)
+    }
+
+    /// What was under way ended with the task before.
+    fn begin_anew(&mut self, now: Instant) {
+        for (_, slot) in &mut self.slots {
+            if matches!(slot.renewal, Next::UnderWay) {
+                slot.renewal = Next::At(now);
+            }
+        }
     }
 
     fn remove(&mut self, kept: &Kept) -> bool {

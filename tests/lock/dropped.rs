@@ -260,8 +260,13 @@ fn a_renewal_under_way_when_its_runtime_ends() {
             guard
         });
         drop(first);
-        drop(guard);
-        runtime().block_on(async {
+        let second = runtime();
+        second.block_on(async {
+            // Whoever acquires next begins the task anew, and it finds what was under way.
+            locks.try_acquire("b").await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+            guard.check().unwrap();
+            drop(guard);
             locks.flush().await.unwrap();
             // What was under way cleaning up when the runtime ended, ends with its lease.
             sleep(Duration::from_secs(1)).await;

@@ -1,5 +1,6 @@
 //! What the handle tells of itself.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ struct Told(Arc<Mutex<(Vec<&'static str>, String)>>);
 
 impl Visit for Told {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.lock().1 += &format!("{}={value:?} ", field.name());
+        let _ = write!(self.0.lock().1, "{}={value:?} ", field.name());
     }
 }
 
@@ -71,7 +72,7 @@ async fn events_have_stable_names_and_never_tell_metadata() {
     locks.flush().await.unwrap();
     store.on(Verb::Changed, Fate::Fail(BackendErrorKind::Unavailable));
     store.on(Verb::Leave, AT_ONCE);
-    let _held = acquire("c").await.unwrap();
+    let held = acquire("c").await.unwrap();
     acquire("c").wait(SECOND).await.unwrap_err();
     let (mut names, values) = std::mem::take(&mut *told.0.lock());
     names.sort_unstable();
@@ -96,7 +97,7 @@ async fn events_have_stable_names_and_never_tell_metadata() {
         "{values}"
     );
     assert!(!values.contains("canary"));
-    assert!(!format!("{locks:?} {_held:?}").contains("canary"));
+    assert!(!format!("{locks:?} {held:?}").contains("canary"));
 }
 
 #[tokio::test(start_paused = true)]
