@@ -14,5 +14,5 @@ mod loss;
 mod names;
 mod queue;
 mod scripted;
-mod telling;
 mod together;
+mod waiting;
