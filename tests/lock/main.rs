@@ -6,11 +6,16 @@
     reason = "a failed assertion is how a test speaks"
 )]
 
+#[cfg(feature = "conformance")]
+mod conformance;
 mod dropped;
+#[cfg(feature = "conformance")]
+mod faulty;
 mod fence;
 mod handle;
 mod lease;
 mod loss;
+mod model;
 mod names;
 mod queue;
 mod scripted;

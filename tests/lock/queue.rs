@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use tripod::lock::{Family, HolderId, Mode, Permits, Verdict, Waiter, judge};
+use tripod::lock::{Family, HolderId, Mode, Permits, Verdict, Waiter, heirs, judge};
 
-fn permits(n: u32, of: u32) -> Mode {
+pub(super) fn permits(n: u32, of: u32) -> Mode {
     let [n, of] = [n, of].map(|n| NonZeroU32::new(n).unwrap());
     Mode::Permits(Permits::new(n, of).unwrap())
 }
@@ -59,24 +59,22 @@ fn queues(modes: &[Mode]) -> Vec<(Vec<Mode>, Vec<Waiter>)> {
 }
 
 /// Whether these may hold at the same time.
-fn together(holders: &[Mode]) -> bool {
-    let permits: u32 = holders
-        .iter()
-        .map(|mode| {
-            if let Mode::Permits(permits) = mode {
-                permits.n().get()
-            } else {
-                0
-            }
-        })
-        .sum();
-    let alone = holders.len() <= 1;
-    permits <= 3 && (alone || holders.iter().all(|mode| *mode != Mode::Exclusive))
+pub(super) fn together(holders: &[Mode]) -> bool {
+    let mut taken = 0;
+    holders.iter().all(|mode| match mode {
+        Mode::Exclusive => holders.len() == 1,
+        Mode::Shared => holders.iter().all(|other| *other == Mode::Shared),
+        Mode::Permits(permits) => {
+            taken += permits.n().get();
+            let of = permits.of().get();
+            taken <= of && holders.iter().all(|other| other.family() == mode.family())
+        }
+    })
 }
 
-const READER_WRITER: [Mode; 2] = [Mode::Exclusive, Mode::Shared];
+pub(super) const READER_WRITER: [Mode; 2] = [Mode::Exclusive, Mode::Shared];
 
-fn semaphore() -> [Mode; 3] {
+pub(super) fn semaphore() -> [Mode; 3] {
     [permits(1, 3), permits(2, 3), permits(3, 3)]
 }
 
@@ -205,6 +203,59 @@ fn readers_at_the_front_are_admitted_together() {
     }
 }
 
+fn inherit(holders: &[Mode], waiters: &[Waiter]) -> usize {
+    heirs(&holders.iter().copied(), waiters.iter().copied())
+}
+
+/// Every small queue as a store keeps it, in its order.
+fn sorted_queues() -> Vec<(Vec<Mode>, Vec<Waiter>)> {
+    let mut all = [queues(&READER_WRITER), queues(&semaphore())].concat();
+    for (_, waiters) in &mut all {
+        waiters.sort_by_key(Waiter::order);
+    }
+    all
+}
+
+#[test]
+fn heirs_are_those_whom_the_rule_admits_and_stand_first() {
+    for (holders, waiters) in sorted_queues() {
+        let heirs = inherit(&holders, &waiters);
+        let admitted = admitted(&holders, &waiters);
+        assert_eq!(admitted, waiters[..heirs], "{holders:?} {waiters:?}");
+    }
+}
+
+#[test]
+fn heirs_may_hold_together_even_if_the_last_claims_first() {
+    for (mut holders, mut waiters) in sorted_queues() {
+        let mut heirs = waiters[..inherit(&holders, &waiters)].to_vec();
+        while let Some(last) = heirs.pop() {
+            assert!(admitted(&holders, &waiters).contains(&last));
+            waiters.retain(|waiter| *waiter != last);
+            holders.push(last.mode());
+            assert!(together(&holders));
+            assert!(heirs.len() <= inherit(&holders, &waiters));
+        }
+    }
+}
+
+/// So a store tells them again after a grant of permits, and only then.
+#[test]
+fn a_grant_makes_new_heirs_only_of_those_who_want_permits() {
+    let mut made = 0;
+    for (mut holders, mut waiters) in sorted_queues() {
+        let heirs = inherit(&holders, &waiters);
+        if heirs > 0 {
+            let first = waiters.remove(0);
+            holders.push(first.mode());
+            let left = inherit(&holders, &waiters);
+            assert!(left < heirs || matches!(first.mode(), Mode::Permits(_)));
+            made += usize::from(left == heirs);
+        }
+    }
+    assert!(made > 0);
+}
+
 #[test]
 fn one_that_does_not_wait_passes_no_waiter() {
     for (holders, waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
@@ -223,6 +274,17 @@ fn one_that_does_not_wait_passes_no_waiter() {
             let same_family = others.clone().all(|other| other.family() == mode.family());
             let free = waiters.is_empty() && together(&[holders.as_slice(), &[mode]].concat());
             assert_eq!(verdict == Verdict::Admit, same_family && free);
+        }
+    }
+}
+
+#[test]
+fn nobody_waits_for_itself() {
+    for (holders, waiters) in [queues(&READER_WRITER), queues(&semaphore())].concat() {
+        for waiter in waiters {
+            let [alone, queued] = [None, Some(waiter)]
+                .map(|entry| judge(&waiter, false, holders.iter().copied(), entry));
+            assert_eq!(alone, queued);
         }
     }
 }

@@ -159,7 +159,7 @@ impl Lock {
             Verdict::Admit => match self.waiters.remove(at) {
                 Some(waiting) => {
                     // The next in line for permits may fit too.
-                    self.freed = matches!(waiter.mode(), Mode::Permits(_));
+                    self.freed |= matches!(waiter.mode(), Mode::Permits(_));
                     waiting.changed.notify_waiters();
                     Claimed::Granted(self.hold(&waiter, tenure, waiting.metadata, token()))
                 }
