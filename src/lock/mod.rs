@@ -120,6 +120,8 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
+#[cfg(feature = "conformance")]
+pub use backend::conformance;
 pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tripod::lock::{
-    AcquireError, BackendErrorKind, LockName, Locks,
-    Verb,
-};
+use tripod::lock::{AcquireError, BackendErrorKind, LockName, Locks, Verb};
 
 use crate::scripted::{Fate, Scripted};
 

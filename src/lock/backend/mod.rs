@@ -1,6 +1,8 @@
 //! The trait that every store of locks implements.
 
 mod answer;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod inspection;
 mod memory;

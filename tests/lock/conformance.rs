@@ -1,0 +1,305 @@
+//! The suite for stores, on the stores of this crate, and what it covers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tripod::BoxFuture;
+use tripod::lock::conformance::{CaseReport, Fixture, Report, run};
+use tripod::lock::{
+    BackendError, BackendErrorKind, Claimed, Enqueued, Entry, FencingToken, Inspection,
+    LockBackend, LockName, MemoryBackend, Renewed, Request, Verb,
+};
+
+/// All clients are one value: the store has no sessions.
+struct Shared {
+    client: Arc<dyn LockBackend>,
+    ttl: Duration,
+}
+
+impl Shared {
+    fn new(client: impl LockBackend) -> Self {
+        Self {
+            client: Arc::new(client),
+            ttl: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Fixture for Shared {
+    fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn LockBackend>, BackendError>> {
+        Box::pin(async { Ok(Arc::clone(&self.client)) })
+    }
+
+    fn ttl_min(&self) -> Duration {
+        self.ttl
+    }
+
+    fn slack(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sever<'a>(&'a self, _client: &'a Arc<dyn LockBackend>) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+async fn in_memory() -> Report {
+    run(&Shared::new(MemoryBackend::new())).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_in_memory_obey_the_law() {
+    in_memory().await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_in_memory_obey_the_law_with_the_shortest_ttl() {
+    let mut fixture = Shared::new(MemoryBackend::new());
+    fixture.ttl = tripod::lock::TTL_MIN;
+    run(&fixture).await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_in_memory_obey_the_law_behind_pointers() {
+    let boxed: Box<dyn LockBackend> = Box::new(MemoryBackend::new());
+    let fixture = Shared::new(Arc::new(boxed));
+    run(&fixture).await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suite_may_run_again_on_the_same_store() {
+    let fixture = Shared::new(MemoryBackend::new());
+    run(&fixture).await.into_result().unwrap();
+    run(&fixture).await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suite_leaves_nothing_in_the_store() {
+    let store = Arc::new(MemoryBackend::new());
+    let fixture = Shared::new(Arc::clone(&store));
+    run(&fixture).await.into_result().unwrap();
+    assert_eq!(store.names(), 0);
+}
+
+/// Sentences of the law that no test can try through the trait, and why.
+const UNTESTED: [(&str, &str); 17] = [
+    (
+        "A store of locks: the contract between the handle (`Locks`) and the world.",
+        "a summary",
+    ),
+    (
+        "An implementor obeys every sentence here and at the methods; the feature `conformance` \
+         has a test for each.",
+        "it is about the others",
+    ),
+    (
+        "What an error lets the caller conclude stands at `BackendErrorKind`.",
+        "errors need a store that fails",
+    ),
+    (
+        "A holder or a waiter is an entry of a name.",
+        "a definition",
+    ),
+    (
+        "Its `HolderId` is made for one acquisition, asks in one mode, and is never used again \
+         once it was released or has left.",
+        "the caller's duty",
+    ),
+    (
+        "*Indeterminate*: there may be an entry, or there may yet be; `leave` removes it.",
+        "errors need a store that fails",
+    ),
+    (
+        "Any kind: nothing is known of the entry.",
+        "errors need a store that fails",
+    ),
+    ("Callers look again.", "the caller's duty"),
+    (
+        "*Indeterminate*: it may hold.",
+        "errors need a store that fails",
+    ),
+    ("Claim again.", "the caller's duty"),
+    (
+        "*Indeterminate*, for an entry: it may have been renewed.",
+        "errors need a store that fails",
+    ),
+    (
+        "Trust the lease that was proved before.",
+        "the caller's duty",
+    ),
+    (
+        "*Indeterminate*: it may hold until its lease is over.",
+        "errors need a store that fails",
+    ),
+    (
+        "*Indeterminate*: there may be an entry until its lease is over.",
+        "errors need a store that fails",
+    ),
+    (
+        "Any kind: nothing was learned.",
+        "errors need a store that fails",
+    ),
+    (
+        "*Indeterminate*: it may have ended.",
+        "errors need a store that fails",
+    ),
+    ("Look again by `inspect`.", "the caller's duty"),
+];
+
+/// Sentences that stand at the trait, without headings, bold leads and the targets of links.
+fn law() -> BTreeSet<String> {
+    let source = include_str!("../../src/lock/backend/mod.rs");
+    let start = source.find("/// A store of locks").unwrap();
+    let end = source.find("macro_rules! forward").unwrap();
+    let lines = source[start..end].lines().map(str::trim);
+    let mut text = String::new();
+    for line in lines {
+        match line.strip_prefix("///").map(str::trim) {
+            Some("") | None => text += "\n",
+            Some(heading) if heading.starts_with('#') => text += "\n",
+            Some(words) => text = text + words + " ",
+        }
+    }
+    let paragraphs = text.lines().filter(|paragraph| !paragraph.is_empty());
+    let sentences = paragraphs.flat_map(|paragraph| {
+        let paragraph = unlinked(paragraph);
+        let words = match paragraph.strip_prefix("**") {
+            Some(lead) => lead.split_once("**").unwrap().1,
+            None => &paragraph,
+        };
+        let words = words.trim().replace(". ", ".\n");
+        words.lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    sentences.collect()
+}
+
+/// Text with its links' words in their places.
+fn unlinked(text: &str) -> String {
+    let mut words = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once("[`") {
+        let (name, after) = link.split_once("`]").unwrap();
+        words = words + before + "`" + name + "`";
+        rest = match after.strip_prefix('(') {
+            Some(target) => target.split_once(')').unwrap().1,
+            None => after,
+        };
+    }
+    words + rest
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_sentence_of_the_law_has_a_case() {
+    let report = in_memory().await;
+    let tested: BTreeSet<_> = report.cases().flat_map(CaseReport::law).collect();
+    let untested = UNTESTED.map(|(sentence, _)| sentence);
+    let known: BTreeSet<_> = tested.into_iter().copied().chain(untested).collect();
+    let law = law();
+    let law: BTreeSet<_> = law.iter().map(String::as_str).collect();
+    let missing: Vec<_> = law.difference(&known).collect();
+    assert!(missing.is_empty(), "no case for {missing:#?}");
+    let invented: Vec<_> = known.difference(&law).collect();
+    assert!(invented.is_empty(), "not in the law: {invented:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_case_has_a_name_of_its_own() {
+    let report = in_memory().await;
+    let names: BTreeSet<_> = report.cases().map(CaseReport::name).collect();
+    assert_eq!(names.len(), report.cases().count());
+    assert_eq!(report.passed().count(), names.len());
+    assert_eq!(
+        report.to_string(),
+        format!("{0} of {0} cases passed", names.len())
+    );
+}
+
+/// A store that answers nothing but errors, or nothing at all.
+#[derive(Debug)]
+struct Down {
+    hangs: bool,
+}
+
+impl Down {
+    fn fail<T>(&self, verb: Verb) -> BoxFuture<'_, Result<T, BackendError>> {
+        Box::pin(async move {
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
+            Err(BackendError::new(BackendErrorKind::Unavailable, verb).with_source("no route"))
+        })
+    }
+}
+
+impl LockBackend for Down {
+    fn enqueue<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<Enqueued, BackendError>> {
+        self.fail(Verb::Enqueue)
+    }
+
+    fn changed<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.fail(Verb::Changed)
+    }
+
+    fn claim<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, Result<Claimed, BackendError>> {
+        self.fail(Verb::Claim)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        entries: &'a [Entry],
+    ) -> BoxFuture<'a, Vec<Result<Renewed, BackendError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            for _ in entries {
+                answers.push(self.fail(Verb::Renew).await);
+            }
+            answers
+        })
+    }
+
+    fn release<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, Result<bool, BackendError>> {
+        self.fail(Verb::Release)
+    }
+
+    fn leave<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, Result<(), BackendError>> {
+        self.fail(Verb::Leave)
+    }
+
+    fn inspect<'a>(&'a self, _: &'a LockName) -> BoxFuture<'a, Result<Inspection, BackendError>> {
+        self.fail(Verb::Inspect)
+    }
+
+    fn force_release<'a>(
+        &'a self,
+        _: &'a LockName,
+        _: FencingToken,
+    ) -> BoxFuture<'a, Result<bool, BackendError>> {
+        self.fail(Verb::ForceRelease)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_fails_every_case_and_says_why() {
+    let report = run(&Shared::new(Down { hangs: false })).await;
+    assert_eq!(report.passed().count(), 0, "{report}");
+    let text = report.into_result().unwrap_err().to_string();
+    assert!(
+        text.contains("enqueue: the store is unavailable: no route"),
+        "{text}"
+    );
+    assert!(
+        text.contains("    law: Who may hold is what `judge` says"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_fails_every_case() {
+    let report = run(&Shared::new(Down { hangs: true })).await;
+    assert_eq!(report.passed().count(), 0, "{report}");
+    assert!(
+        report.to_string().contains("did not end within 30s"),
+        "{report}"
+    );
+}
