@@ -41,7 +41,8 @@ pub use request::{Entry, Request, TtlError};
 ///
 /// **Entries.** A holder or a waiter is an entry of a name. Its [`HolderId`](super::HolderId) is
 /// made for one acquisition, asks in one mode, and is never used again once it was released or
-/// has left.
+/// has left. What concerns an entry is asked of the client that entered it; `inspect` and
+/// `force_release` are asked of any.
 ///
 /// **Leases.** An entry lives for its TTL from the last step that began its lease anew: `enqueue`,
 /// a `claim` that finds it, `renew`. Nothing else creates or prolongs one. By the store's clock
@@ -67,7 +68,8 @@ pub trait LockBackend: fmt::Debug + Send + Sync + 'static {
     /// it does not wait. One that does not wait passes no waiter, whatever its priority.
     ///
     /// If the id has an entry in this mode already, nothing is created: the lease begins anew, and
-    /// the answer is about that entry, a waiting one granted as by [`claim`](Self::claim).
+    /// the answer is about that entry, a waiting one granted as by [`claim`](Self::claim). Of what
+    /// else a repeat asks for, nothing is looked at.
     ///
     /// # Errors
     /// *Indeterminate*: there may be an entry, or there may yet be; [`leave`](Self::leave)
