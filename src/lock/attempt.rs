@@ -66,7 +66,7 @@ impl Attempt {
         match wait {
             Wait::Forever => granted.await,
             Wait::AtMost(waited) => {
-                let granted = timeout(waited, granted).await;
+                let granted = Box::pin(timeout(waited, granted)).await;
                 granted.unwrap_or(Err(AcquireError::TimedOut { waited }))
             }
         }
@@ -81,26 +81,34 @@ impl Attempt {
     async fn until_granted(&self) -> Result<LockGuard, AcquireError> {
         loop {
             let mut ours = self.ours()?;
-            let standing = match ours.enqueue().await? {
-                Enqueued::Granted(grant) if is_timely(grant) => return Ok(self.guard(ours, grant)),
+            let answer = ours.enqueue().await?;
+            let now = Instant::now();
+            let standing = match answer {
+                Enqueued::Granted(grant) if is_timely(grant, now) => {
+                    return Ok(self.guard(ours, grant, now));
+                }
                 // To be claimed anew, with a lease that begins then.
                 Enqueued::Granted(late) => Standing::new(late.lease(), Duration::ZERO),
                 Enqueued::Waiting(standing) => standing,
                 Enqueued::Foreign(family) => return Err(AcquireError::Foreign(family)),
                 Enqueued::Held => return Err(unlawful(Verb::Enqueue)),
             };
-            if let Some(grant) = ours.queue(standing).await? {
-                return Ok(self.guard(ours, grant));
+            // Boxed, so that one who need not wait carries no room for it.
+            if let Some((grant, now)) = Box::pin(ours.queue(standing)).await? {
+                return Ok(self.guard(ours, grant, now));
             }
-            sleep(Duration::from_millis(1)).await;
         }
     }
 
     async fn once(&self) -> Result<Option<LockGuard>, AcquireError> {
         let mut ours = self.ours()?;
         ours.request = ours.request.clone().without_waiting();
-        match ours.enqueue().await? {
-            Enqueued::Granted(grant) if is_timely(grant) => Ok(Some(self.guard(ours, grant))),
+        let answer = ours.enqueue().await?;
+        let now = Instant::now();
+        match answer {
+            Enqueued::Granted(grant) if is_timely(grant, now) => {
+                Ok(Some(self.guard(ours, grant, now)))
+            }
             Enqueued::Granted(_) => {
                 let error = BackendError::new(BackendErrorKind::Indeterminate, Verb::Enqueue);
                 Err(error
@@ -123,16 +131,14 @@ impl Attempt {
         })
     }
 
-    fn guard(&self, mut ours: Ours<'_>, grant: Grant) -> LockGuard {
+    fn guard(&self, mut ours: Ours<'_>, grant: Grant, now: Instant) -> LockGuard {
         ours.exists = false;
-        let now = Instant::now();
         let waited = now.saturating_duration_since(self.began);
         event::granted(ours.entry(), grant.pass().token(), waited);
-        let tenure = Tenure::new(ours.entry().clone(), ours.spread, grant.lease());
-        let kept = self
-            .keeper
-            .renewal
-            .keep(tenure, self.options.renews, waited);
+        let lease = grant.lease();
+        let tenure = Tenure::new(ours.entry().clone(), ours.spread, lease);
+        let renewal = &self.keeper.renewal;
+        let kept = renewal.keep(tenure, lease, self.options.renews, waited);
         LockGuard::new(Arc::clone(&self.keeper), kept, grant.pass(), now)
     }
 }
@@ -146,7 +152,7 @@ impl Ours<'_> {
         // A store in memory never makes wait; so that others get their turn, this does.
         consume_budget().await;
         self.exists = true;
-        let limit = Instant::now() + self.request.ttl();
+        let limit = self.request.ttl();
         let call = self.keeper.backend.enqueue(&self.request);
         let answer = within(limit, Verb::Enqueue, call).await;
         self.exists = match &answer {
@@ -157,8 +163,11 @@ impl Ours<'_> {
         answer
     }
 
-    /// Waits for its turn. None if the entry is gone.
-    async fn queue(&mut self, mut standing: Standing) -> Result<Option<Grant>, AcquireError> {
+    /// Waits for its turn: the grant, and when it came. None if the entry is gone.
+    async fn queue(
+        &mut self,
+        mut standing: Standing,
+    ) -> Result<Option<(Grant, Instant)>, AcquireError> {
         let _waiting = Waiting::new(self.keeper);
         event::waiting(self.entry());
         let mut in_vain = 0;
@@ -168,8 +177,10 @@ impl Ours<'_> {
             } else {
                 in_vain = 0;
             }
-            standing = match self.claim(standing.lease()).await? {
-                Claimed::Granted(grant) if is_timely(grant) => return Ok(Some(grant)),
+            let claimed = self.claim(standing.lease()).await?;
+            let now = Instant::now();
+            standing = match claimed {
+                Claimed::Granted(grant) if is_timely(grant, now) => return Ok(Some((grant, now))),
                 // Another claim begins the lease anew.
                 Claimed::Granted(late) => Standing::new(late.lease(), Duration::ZERO),
                 Claimed::Waiting(standing) => standing,
@@ -179,6 +190,8 @@ impl Ours<'_> {
                 }
                 Claimed::Gone => {
                     self.exists = false;
+                    // Whoever enters anew does not do so without pause.
+                    sleep(Duration::from_millis(1)).await;
                     return Ok(None);
                 }
             };
@@ -214,7 +227,7 @@ impl Ours<'_> {
     async fn claim(&self, lease: Lease) -> Result<Claimed, BackendError> {
         let mut failures = 0;
         loop {
-            let limit = Instant::now() + lease.ttl() / 4;
+            let limit = lease.ttl() / 4;
             let call = self.keeper.backend.claim(self.entry());
             let error = match within(limit, Verb::Claim, call).await {
                 Ok(claimed) => return Ok(claimed),
@@ -261,8 +274,8 @@ impl Drop for Waiting<'_> {
 
 /// Whether a grant may be believed in: the answer may have been long under way, or the process
 /// paused.
-fn is_timely(grant: Grant) -> bool {
-    Instant::now() < grant.lease().deadline()
+fn is_timely(grant: Grant, now: Instant) -> bool {
+    now < grant.lease().deadline()
 }
 
 fn pause(doublings: u32) -> Duration {

@@ -12,9 +12,9 @@ use super::error::Loss;
 use super::event;
 use super::fence::{FencePass, FencingToken};
 use super::keeper::Keeper;
+use super::leases::Kept;
 use super::limit::within;
 use super::name::{HolderId, LockName};
-use super::renewal::Kept;
 
 /// A lock that is held, until it is released, dropped, or lost.
 ///
@@ -133,8 +133,8 @@ impl LockGuard {
     /// # Cancel safety
     /// Safe: if it is dropped, the lock is released in the background.
     pub async fn release(mut self) -> Result<bool, BackendError> {
-        let now = self.let_go();
-        let limit = now + self.ttl();
+        self.let_go();
+        let limit = self.ttl();
         let entry = self.kept.tenure.entry();
         let held = within(limit, Verb::Release, self.keeper.backend.release(entry)).await?;
         event::released(entry, held);
@@ -142,13 +142,11 @@ impl LockGuard {
         Ok(held)
     }
 
-    /// Leaves the lease to itself; returns when.
-    fn let_go(&mut self) -> Instant {
-        let now = Instant::now();
+    /// Leaves the lease to itself.
+    fn let_go(&mut self) {
         if std::mem::take(&mut self.kept_alive) {
-            self.keeper.renewal.let_go(&self.kept, self.granted, now);
+            self.keeper.renewal.let_go(&self.kept, self.granted);
         }
-        now
     }
 }
 

@@ -52,6 +52,9 @@ impl Keeper {
 
     /// Sees to it that both tasks run, in the runtime of whoever calls first.
     pub(super) fn ensure_tasks(&self) -> Result<(), AcquireError> {
+        if self.renewal.runs() && self.reaper.runs() {
+            return Ok(());
+        }
         let runtime = Handle::try_current().map_err(|_| AcquireError::NoRuntime)?;
         if let Some(task) = self.renewal.task(&self.backend, &self.reaper) {
             runtime.spawn(task);

@@ -2,16 +2,17 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use crate::future::BoxFuture;
 
 use super::backend::{BackendError, BackendErrorKind, Verb};
 
-/// The answer, or *indeterminate* if there is none by then.
+/// The answer, or *indeterminate* if there is none within the limit.
 pub(super) async fn within<T>(
-    limit: Instant,
+    limit: Duration,
     verb: Verb,
     mut call: BoxFuture<'_, Result<T, BackendError>>,
 ) -> Result<T, BackendError> {
@@ -20,7 +21,7 @@ pub(super) async fn within<T>(
     if let Poll::Ready(answer) = at_once {
         return answer;
     }
-    let answer = timeout_at(limit, call).await;
+    let answer = Box::pin(timeout(limit, call)).await;
     answer.unwrap_or_else(|elapsed| {
         Err(BackendError::new(BackendErrorKind::Indeterminate, verb).with_source(elapsed))
     })

@@ -80,8 +80,7 @@
 //!
 //! In memory an acquisition and its release take a few hundred nanoseconds, and no task is
 //! spawned; elsewhere they take the store's round trips. A lease is renewed three to four times
-//! per TTL, in batches of up to 128. The renewal task looks through all leases of its handle when
-//! any is due.
+//! per TTL, in batches of up to 128. The renewal task looks only at the leases that are due.
 //!
 //! # Telling
 //!
@@ -108,6 +107,7 @@ mod fence;
 mod guard;
 mod keeper;
 mod lease;
+mod leases;
 mod limit;
 mod locks;
 mod name;

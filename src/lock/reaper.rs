@@ -91,12 +91,17 @@ impl Reaper {
         self.wake.notify_one();
     }
 
+    /// Whether the task runs.
+    pub(super) fn runs(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
     /// The task, unless it runs already.
     pub(super) fn task(
         self: &Arc<Self>,
         backend: &Arc<dyn LockBackend>,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        if self.running.load(Ordering::Acquire) || self.running.swap(true, Ordering::AcqRel) {
+        if self.running.swap(true, Ordering::AcqRel) {
             return None;
         }
         let running = Running(Arc::clone(self));

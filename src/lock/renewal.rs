@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -17,6 +16,7 @@ use super::backend::{Entry, LockBackend, Renewed};
 use super::error::Loss;
 use super::event;
 use super::lease::{Lease, TTL_MAX};
+use super::leases::{Kept, Leases};
 use super::reaper::Reaper;
 use super::stats::LockStats;
 use super::tenure::Tenure;
@@ -27,51 +27,18 @@ const BATCH_MAX: usize = 128;
 /// Calls under way at a time.
 const CALLS_MAX: usize = 16;
 
-/// Renewals due within this time go in one batch.
-const COALESCE: Duration = Duration::from_millis(2);
-
 /// The leases that are held, and what was counted of them.
 #[derive(Default)]
 pub(super) struct Renewal {
-    held: Mutex<Leases>,
+    held: Mutex<Held>,
     wake: Notify,
     running: AtomicBool,
 }
 
 #[derive(Default)]
-struct Leases {
-    slots: Slab<Slot>,
-    /// When the task looks next, if it sleeps until a certain time.
-    wake_at: Option<Instant>,
-    closed: bool,
+struct Held {
+    leases: Leases,
     stats: LockStats,
-}
-
-struct Slot {
-    tenure: Arc<Tenure>,
-    renewal: Next,
-    deadline: Instant,
-}
-
-/// The next renewal of a lease.
-enum Next {
-    At(Instant),
-    UnderWay,
-    Never,
-}
-
-/// A lease in care: what it is, and where it is kept.
-#[derive(Clone, Debug)]
-pub(super) struct Kept {
-    pub(super) tenure: Arc<Tenure>,
-    key: usize,
-}
-
-/// What is to be done now.
-struct Due {
-    lost: Vec<Arc<Tenure>>,
-    renewals: Vec<Kept>,
-    wake_at: Option<Instant>,
     closed: bool,
 }
 
@@ -80,37 +47,30 @@ type Answer = (Vec<Kept>, Vec<Option<Renewed>>);
 
 impl Renewal {
     /// Takes a lease into care.
-    pub(super) fn keep(&self, tenure: Tenure, renews: bool, waited: Duration) -> Kept {
-        let tenure = Arc::new(tenure);
-        let lease = tenure.lease();
-        let deadline = lease.deadline();
-        let renew_at = lease.renew_at(tenure.spread());
-        let (renewal, next) = if renews {
-            (Next::At(renew_at), renew_at.min(deadline))
-        } else {
-            (Next::Never, deadline)
-        };
+    pub(super) fn keep(
+        &self,
+        tenure: Tenure,
+        lease: Lease,
+        renews: bool,
+        waited: Duration,
+    ) -> Kept {
         let mut held = self.held.lock();
         held.stats.granted += 1;
         held.stats.wait_time += waited;
-        let key = held.slots.insert(Slot {
-            tenure: Arc::clone(&tenure),
-            renewal,
-            deadline,
-        });
-        if held.wake_at.is_none_or(|at| next < at) {
-            held.wake_at = Some(next);
+        let (kept, sooner) = held.leases.keep(tenure, lease, renews);
+        if sooner {
             self.wake.notify_one();
         }
-        Kept { tenure, key }
+        kept
     }
 
     /// Leaves a lease to itself.
-    pub(super) fn let_go(&self, kept: &Kept, granted: Instant, now: Instant) {
+    pub(super) fn let_go(&self, kept: &Kept, granted: Instant) {
+        let now = Instant::now();
         let mut held = self.held.lock();
         held.stats.released += 1;
         held.stats.hold_time += now.saturating_duration_since(granted);
-        if held.remove(kept) && kept.tenure.check(now).is_err() {
+        if held.leases.remove(kept) && kept.tenure.check(now).is_err() {
             // Its holder was faster than the task.
             held.stats.expired += 1;
             drop(held);
@@ -122,7 +82,7 @@ impl Renewal {
     pub(super) fn stats(&self) -> LockStats {
         let held = self.held.lock();
         LockStats {
-            held: held.slots.len() as u64,
+            held: held.leases.len() as u64,
             ..held.stats
         }
     }
@@ -133,13 +93,18 @@ impl Renewal {
         self.wake.notify_one();
     }
 
+    /// Whether the task runs.
+    pub(super) fn runs(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
     /// The task, unless it runs already.
     pub(super) fn task(
         self: &Arc<Self>,
         backend: &Arc<dyn LockBackend>,
         reaper: &Arc<Reaper>,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        if self.running.load(Ordering::Acquire) || self.running.swap(true, Ordering::AcqRel) {
+        if self.running.swap(true, Ordering::AcqRel) {
             return None;
         }
         let running = Running(Arc::clone(self));
@@ -149,9 +114,10 @@ impl Renewal {
 
     async fn run(&self, backend: &Arc<dyn LockBackend>, reaper: &Reaper) {
         let mut calls = FuturesUnordered::new();
-        self.held.lock().begin_anew(Instant::now());
+        self.held.lock().leases.begin_anew(Instant::now());
         loop {
-            let due = self.due(Instant::now(), (CALLS_MAX - calls.len()) * BATCH_MAX);
+            let room = CALLS_MAX.saturating_sub(calls.len()) * BATCH_MAX;
+            let due = self.held.lock().leases.due(Instant::now(), room);
             for tenure in due.lost {
                 self.lose(&tenure, Loss::Expired, reaper);
             }
@@ -160,7 +126,7 @@ impl Renewal {
                     calls.push(renew(Arc::clone(backend), batch.to_vec()));
                 }
             }
-            if due.closed {
+            if self.is_over() {
                 return;
             }
             let wake_at = due.wake_at.unwrap_or_else(|| Instant::now() + TTL_MAX);
@@ -172,38 +138,9 @@ impl Renewal {
         }
     }
 
-    /// Finds the leases that are lost, and up to `room` of those that are to be renewed, alike
-    /// TTLs together. O(leases).
-    fn due(&self, now: Instant, room: usize) -> Due {
-        let mut held = self.held.lock();
-        let mut due = Due {
-            lost: Vec::new(),
-            renewals: Vec::new(),
-            wake_at: None,
-            closed: held.closed && held.slots.is_empty(),
-        };
-        held.slots.retain(|key, slot| {
-            if slot.deadline <= now {
-                due.lost.push(Arc::clone(&slot.tenure));
-                return false;
-            }
-            let mut next = slot.deadline;
-            match slot.renewal {
-                Next::At(at) if at > now + COALESCE => next = next.min(at),
-                Next::At(_) if due.renewals.len() < room => {
-                    slot.renewal = Next::UnderWay;
-                    let tenure = Arc::clone(&slot.tenure);
-                    due.renewals.push(Kept { tenure, key });
-                }
-                // No room: the end of a call makes some.
-                Next::At(_) | Next::UnderWay | Next::Never => {}
-            }
-            due.wake_at = Some(due.wake_at.map_or(next, |at| at.min(next)));
-            true
-        });
-        due.renewals.sort_by_key(ttl);
-        held.wake_at = due.wake_at;
-        due
+    fn is_over(&self) -> bool {
+        let held = self.held.lock();
+        held.closed && held.leases.len() == 0
     }
 
     /// Takes what the store said of a batch.
@@ -219,7 +156,9 @@ impl Renewal {
             match proved {
                 Ok(lease) => self.go_on(kept, lease, answer.is_some(), now),
                 // Unless it was released or lost meanwhile.
-                Err(loss) if self.held.lock().remove(kept) => self.lose(tenure, loss, reaper),
+                Err(loss) if self.held.lock().leases.remove(kept) => {
+                    self.lose(tenure, loss, reaper);
+                }
                 Err(_) => {}
             }
         }
@@ -240,10 +179,7 @@ impl Renewal {
         } else {
             held.stats.renewals_failed += 1;
         }
-        if let Some(slot) = held.slot(kept) {
-            slot.renewal = Next::At(renew_at);
-            slot.deadline = lease.deadline();
-        }
+        held.leases.renew_again(kept, renew_at, lease.deadline());
         drop(held);
         event::renewed(kept.tenure.entry(), renewed);
     }
@@ -260,32 +196,6 @@ impl Renewal {
         if loss == Loss::Expired {
             reaper.remove(tenure.entry().clone(), tenure.lease().ttl());
         }
-    }
-}
-
-impl Leases {
-    /// Where it is kept. A lease that was lost or let go is kept no more, and its place may be
-    /// another's.
-    fn slot(&mut self, kept: &Kept) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(kept.key)?;
-        Arc::ptr_eq(&slot.tenure, &kept.tenure).then_some(slot)
-    }
-
-    /// What was under way ended with the task before.
-    fn begin_anew(&mut self, now: Instant) {
-        for (_, slot) in &mut self.slots {
-            if matches!(slot.renewal, Next::UnderWay) {
-                slot.renewal = Next::At(now);
-            }
-        }
-    }
-
-    fn remove(&mut self, kept: &Kept) -> bool {
-        let found = self.slot(kept).is_some();
-        if found {
-            self.slots.remove(kept.key);
-        }
-        found
     }
 }
 

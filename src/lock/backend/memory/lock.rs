@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use crate::lock::backend::{
@@ -189,12 +190,12 @@ impl Lock {
         self.release(holder);
     }
 
-    /// What tells a waiter of a change, unless it need not wait for one.
-    pub(super) fn changed(&self, holder: HolderId) -> Option<Arc<Notify>> {
+    /// What tells a waiter of a change from now on, unless it need not wait for one.
+    pub(super) fn changed(&self, holder: HolderId) -> Option<OwnedNotified> {
         let mut waiters = self.waiters.iter();
         let waiting = waiters.find(|waiting| waiting.waiter.holder() == holder)?;
         let waits = self.judge(&waiting.waiter, true) == Verdict::Wait;
-        waits.then(|| Arc::clone(&waiting.changed))
+        waits.then(|| Arc::clone(&waiting.changed).notified_owned())
     }
 
     pub(super) fn inspect(&self, now: Instant) -> Inspection {

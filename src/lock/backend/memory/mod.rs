@@ -95,13 +95,8 @@ impl LockBackend for MemoryBackend {
     fn changed<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let look = |lock: &mut Lock, _| lock.changed(entry.holder());
-            while let Some(changed) = self.step(entry.name(), look) {
-                // What happens from here on is heard; what happened before is seen by looking
-                // again.
-                let told = changed.notified();
-                if self.step(entry.name(), look).is_some() {
-                    told.await;
-                }
+            if let Some(told) = self.step(entry.name(), look) {
+                told.await;
             }
             Ok(())
         })

@@ -36,6 +36,7 @@ impl Shard {
             let answer = lock.step(now, step);
             if lock.is_idle() {
                 self.spare = self.locks.remove(name);
+                self.shrink();
             }
             return answer;
         }
@@ -60,8 +61,13 @@ impl Shard {
             lock.step(now, |_, _| ());
             !lock.is_idle()
         });
+        self.steps_to_sweep = self.locks.len().max(SWEEP_MIN);
+        self.shrink();
+    }
+
+    /// Gives memory back when most of it is unused. Amortised O(1): half of it was in use once.
+    fn shrink(&mut self) {
         let len = self.locks.len().max(SWEEP_MIN);
-        self.steps_to_sweep = len;
         if self.locks.capacity() > 4 * len {
             self.locks.shrink_to(2 * len);
         }
