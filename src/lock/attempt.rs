@@ -33,7 +33,6 @@ pub(super) struct Attempt {
     keeper: Arc<Keeper>,
     name: LockName,
     options: Options,
-    began: Instant,
 }
 
 /// An entry of ours in the store, which is removed in the background unless a guard takes it over
@@ -43,6 +42,8 @@ struct Ours<'a> {
     request: Request,
     spread: u16,
     exists: bool,
+    /// When an answer was first waited for.
+    began: Option<Instant>,
 }
 
 impl Attempt {
@@ -56,7 +57,6 @@ impl Attempt {
             keeper,
             name,
             options,
-            began: Instant::now(),
         })
     }
 
@@ -79,8 +79,9 @@ impl Attempt {
 
     /// Enters the queue until it is granted: again, if the entry was gone before its turn came.
     async fn until_granted(&self) -> Result<LockGuard, AcquireError> {
+        let mut began = None;
         loop {
-            let mut ours = self.ours()?;
+            let mut ours = self.ours(began)?;
             let answer = ours.enqueue().await?;
             let now = Instant::now();
             let standing = match answer {
@@ -97,11 +98,12 @@ impl Attempt {
             if let Some((grant, now)) = Box::pin(ours.queue(standing)).await? {
                 return Ok(self.guard(ours, grant, now));
             }
+            began = ours.began;
         }
     }
 
     async fn once(&self) -> Result<Option<LockGuard>, AcquireError> {
-        let mut ours = self.ours()?;
+        let mut ours = self.ours(None)?;
         ours.request = ours.request.clone().without_waiting();
         let answer = ours.enqueue().await?;
         let now = Instant::now();
@@ -121,19 +123,21 @@ impl Attempt {
         }
     }
 
-    fn ours(&self) -> Result<Ours<'_>, AcquireError> {
+    fn ours(&self, began: Option<Instant>) -> Result<Ours<'_>, AcquireError> {
         let (entry, spread) = self.keeper.entry(self.name.clone());
         Ok(Ours {
             keeper: &self.keeper,
             request: self.options.request(entry)?,
             spread,
             exists: false,
+            began,
         })
     }
 
     fn guard(&self, mut ours: Ours<'_>, grant: Grant, now: Instant) -> LockGuard {
         ours.exists = false;
-        let waited = now.saturating_duration_since(self.began);
+        let began = ours.began.unwrap_or(now);
+        let waited = now.saturating_duration_since(began);
         event::granted(ours.entry(), grant.pass().token(), waited);
         let lease = grant.lease();
         let tenure = Tenure::new(ours.entry().clone(), ours.spread, lease);
@@ -152,8 +156,11 @@ impl Ours<'_> {
         // A store in memory never makes wait; so that others get their turn, this does.
         consume_budget().await;
         self.exists = true;
-        let limit = self.request.ttl();
         let call = self.keeper.backend.enqueue(&self.request);
+        let limit = || {
+            self.began.get_or_insert_with(Instant::now);
+            self.request.ttl()
+        };
         let answer = within(limit, Verb::Enqueue, call).await;
         self.exists = match &answer {
             Ok(Enqueued::Granted(_) | Enqueued::Waiting(_)) => true,
@@ -168,6 +175,7 @@ impl Ours<'_> {
         &mut self,
         mut standing: Standing,
     ) -> Result<Option<(Grant, Instant)>, AcquireError> {
+        self.began.get_or_insert_with(Instant::now);
         let _waiting = Waiting::new(self.keeper);
         event::waiting(self.entry());
         let mut in_vain = 0;
@@ -227,9 +235,8 @@ impl Ours<'_> {
     async fn claim(&self, lease: Lease) -> Result<Claimed, BackendError> {
         let mut failures = 0;
         loop {
-            let limit = lease.ttl() / 4;
             let call = self.keeper.backend.claim(self.entry());
-            let error = match within(limit, Verb::Claim, call).await {
+            let error = match within(|| lease.ttl() / 4, Verb::Claim, call).await {
                 Ok(claimed) => return Ok(claimed),
                 Err(error) => error,
             };

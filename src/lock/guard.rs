@@ -134,9 +134,9 @@ impl LockGuard {
     /// Safe: if it is dropped, the lock is released in the background.
     pub async fn release(mut self) -> Result<bool, BackendError> {
         self.let_go();
-        let limit = self.ttl();
         let entry = self.kept.tenure.entry();
-        let held = within(limit, Verb::Release, self.keeper.backend.release(entry)).await?;
+        let call = self.keeper.backend.release(entry);
+        let held = within(|| self.ttl(), Verb::Release, call).await?;
         event::released(entry, held);
         self.entered = false;
         Ok(held)

@@ -19,6 +19,9 @@ const COALESCE: Duration = Duration::from_millis(2);
 /// What may be noted of leases that are gone, however few there are.
 const LOOKS_MIN: usize = 64;
 
+/// Room for so many leases is kept though there are none.
+const CAPACITY_KEPT: usize = 1024;
+
 /// Leases in care.
 #[derive(Default)]
 pub(super) struct Leases {
@@ -88,13 +91,12 @@ impl Leases {
         (Kept { tenure, key }, sooner)
     }
 
-    /// Leaves a lease to itself. Says whether it was in care.
-    pub(super) fn remove(&mut self, kept: &Kept) -> bool {
-        let found = self.slot(kept).is_some();
-        if found {
-            self.slots.remove(kept.key);
-        }
-        found
+    /// Leaves a lease to itself. Says its deadline, if it was in care.
+    pub(super) fn remove(&mut self, kept: &Kept) -> Option<Instant> {
+        let deadline = self.slot(kept)?.deadline;
+        self.slots.remove(kept.key);
+        self.shrink();
+        Some(deadline)
     }
 
     /// Takes note of a renewal that has come back.
@@ -204,7 +206,7 @@ impl Leases {
 
     /// Gives back the memory of a peak that is over.
     fn shrink(&mut self) {
-        if self.slots.is_empty() && self.slots.capacity() > LOOKS_MIN {
+        if self.slots.is_empty() && self.slots.capacity() > CAPACITY_KEPT {
             self.slots = Slab::new();
             self.looks = BinaryHeap::new();
         }

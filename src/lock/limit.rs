@@ -10,9 +10,10 @@ use crate::future::BoxFuture;
 
 use super::backend::{BackendError, BackendErrorKind, Verb};
 
-/// The answer, or *indeterminate* if there is none within the limit.
+/// The answer, or *indeterminate* if there is none within the limit, which is asked for only if
+/// the answer is not there at once.
 pub(super) async fn within<T>(
-    limit: Duration,
+    limit: impl FnOnce() -> Duration,
     verb: Verb,
     mut call: BoxFuture<'_, Result<T, BackendError>>,
 ) -> Result<T, BackendError> {
@@ -21,7 +22,7 @@ pub(super) async fn within<T>(
     if let Poll::Ready(answer) = at_once {
         return answer;
     }
-    let answer = Box::pin(timeout(limit, call)).await;
+    let answer = Box::pin(timeout(limit(), call)).await;
     answer.unwrap_or_else(|elapsed| {
         Err(BackendError::new(BackendErrorKind::Indeterminate, verb).with_source(elapsed))
     })

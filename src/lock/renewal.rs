@@ -70,7 +70,9 @@ impl Renewal {
         let mut held = self.held.lock();
         held.stats.released += 1;
         held.stats.hold_time += now.saturating_duration_since(granted);
-        if held.leases.remove(kept) && kept.tenure.check(now).is_err() {
+        let deadline = held.leases.remove(kept);
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        if is_over && kept.tenure.check(now).is_err() {
             // Its holder was faster than the task.
             held.stats.expired += 1;
             drop(held);
@@ -156,7 +158,7 @@ impl Renewal {
             match proved {
                 Ok(lease) => self.go_on(kept, lease, answer.is_some(), now),
                 // Unless it was released or lost meanwhile.
-                Err(loss) if self.held.lock().leases.remove(kept) => {
+                Err(loss) if self.held.lock().leases.remove(kept).is_some() => {
                     self.lose(tenure, loss, reaper);
                 }
                 Err(_) => {}

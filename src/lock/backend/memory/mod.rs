@@ -55,9 +55,11 @@ impl MemoryBackend {
     /// Takes a step on the lock of this name, as it is now.
     fn step<R>(&self, name: &LockName, step: impl FnOnce(&mut Lock, Instant) -> R) -> R {
         let [first, ..] = &self.shards;
-        let at = self.hasher.hash_one(name) % SHARDS as u64;
-        let shard = usize::try_from(at).ok().and_then(|at| self.shards.get(at));
-        shard.unwrap_or(first).lock().step(name, step)
+        let hash = self.hasher.hash_one(name);
+        // The table takes the low bits for places and the high ones for tags.
+        let at = usize::try_from(hash >> 32).unwrap_or_default() % SHARDS;
+        let shard = self.shards.get(at).unwrap_or(first);
+        shard.lock().step(hash, name, step)
     }
 
     /// Called within a step, so tokens rise with the grants of a name.

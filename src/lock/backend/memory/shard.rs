@@ -1,7 +1,6 @@
-//! A map of locks that forgets those that nobody holds or waits for.
+//! A table of locks that forgets those that nobody holds or waits for.
 
-use std::collections::HashMap;
-
+use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use crate::lock::name::LockName;
@@ -13,10 +12,18 @@ const SWEEP_MIN: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    locks: HashMap<LockName, Lock>,
+    locks: HashTable<Slot>,
     steps_to_sweep: usize,
     /// An idle lock, kept for the buffers it has.
     spare: Option<Lock>,
+}
+
+/// A lock that is in use. Its hash is kept: a step hashes the name once.
+#[derive(Debug)]
+struct Slot {
+    hash: u64,
+    name: LockName,
+    lock: Lock,
 }
 
 impl Shard {
@@ -24,18 +31,20 @@ impl Shard {
         self.locks.len()
     }
 
-    /// Takes a step on the lock of this name, as it is now, and forgets it if nobody is left.
+    /// Takes a step on the lock of this name and hash, as it is now, and forgets it if nobody is
+    /// left.
     pub(super) fn step<R>(
         &mut self,
+        hash: u64,
         name: &LockName,
         step: impl FnOnce(&mut Lock, Instant) -> R,
     ) -> R {
         let now = Instant::now();
         self.sweep(now);
-        if let Some(lock) = self.locks.get_mut(name) {
-            let answer = lock.step(now, step);
-            if lock.is_idle() {
-                self.spare = self.locks.remove(name);
+        if let Ok(mut slot) = self.locks.find_entry(hash, |slot| slot.name == *name) {
+            let answer = slot.get_mut().lock.step(now, step);
+            if slot.get().lock.is_idle() {
+                self.spare = Some(slot.remove().0.lock);
                 self.shrink();
             }
             return answer;
@@ -45,7 +54,9 @@ impl Shard {
         if lock.is_idle() {
             self.spare = Some(lock);
         } else {
-            self.locks.insert(name.clone(), lock);
+            let name = name.clone();
+            let slot = Slot { hash, name, lock };
+            self.locks.insert_unique(hash, slot, |slot| slot.hash);
         }
         answer
     }
@@ -57,9 +68,9 @@ impl Shard {
             self.steps_to_sweep = steps;
             return;
         }
-        self.locks.retain(|_, lock| {
-            lock.step(now, |_, _| ());
-            !lock.is_idle()
+        self.locks.retain(|slot| {
+            slot.lock.step(now, |_, _| ());
+            !slot.lock.is_idle()
         });
         self.steps_to_sweep = self.locks.len().max(SWEEP_MIN);
         self.shrink();
@@ -69,7 +80,7 @@ impl Shard {
     fn shrink(&mut self) {
         let len = self.locks.len().max(SWEEP_MIN);
         if self.locks.capacity() > 4 * len {
-            self.locks.shrink_to(2 * len);
+            self.locks.shrink_to(2 * len, |slot| slot.hash);
         }
     }
 }
