@@ -61,7 +61,7 @@ fn main() -> Result<(), Failure> {
 
 fn election(store: &Arc<MemoryBackend>) -> Result<Election, Failure> {
     let locks = Locks::new(Arc::clone(store));
-    Ok(Election::new(&locks, "scheduler")?.with_ttl(TTL))
+    Ok(Election::new(&locks, "scheduler")?.with_ttl(TTL)?)
 }
 
 /// Watches until the office is vacant.

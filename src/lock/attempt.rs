@@ -21,9 +21,13 @@ use super::name::LockName;
 use super::options::{Options, Wait};
 use super::tenure::Tenure;
 
-/// Claims in vain after a notification, before a pause is made between them: some stores notify
-/// several where one can hold.
+/// Claims in vain soon after one another, before a pause is made between them: some stores notify
+/// several where one can hold, or free an entry later than they say.
 const IN_VAIN_MAX: u32 = 3;
+
+/// Grants that come too late in a row, before it is given up: the store takes longer to answer
+/// than the TTL allows.
+const LATE_MAX: u32 = 3;
 
 /// The longest pause between two claims, and between a notification that failed and the next look.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -40,6 +44,8 @@ pub(super) struct Attempt {
 struct Ours<'a> {
     keeper: &'a Arc<Keeper>,
     request: Request,
+    /// The longest that was in force.
+    ttl: Duration,
     spread: u16,
     exists: bool,
     /// When an answer was first waited for.
@@ -111,12 +117,7 @@ impl Attempt {
             Enqueued::Granted(grant) if is_timely(grant, now) => {
                 Ok(Some(self.guard(ours, grant, now)))
             }
-            Enqueued::Granted(_) => {
-                let error = BackendError::new(BackendErrorKind::Indeterminate, Verb::Enqueue);
-                Err(error
-                    .with_source("the grant came after its deadline")
-                    .into())
-            }
+            Enqueued::Granted(_) => Err(too_late(Verb::Enqueue)),
             Enqueued::Held => Ok(None),
             Enqueued::Foreign(family) => Err(AcquireError::Foreign(family)),
             Enqueued::Waiting(_) => Err(unlawful(Verb::Enqueue)),
@@ -128,6 +129,7 @@ impl Attempt {
         Ok(Ours {
             keeper: &self.keeper,
             request: self.options.request(entry)?,
+            ttl: Duration::ZERO,
             spread,
             exists: false,
             began,
@@ -136,6 +138,10 @@ impl Attempt {
 
     fn guard(&self, mut ours: Ours<'_>, grant: Grant, now: Instant) -> LockGuard {
         ours.exists = false;
+        if ours.began.is_some() {
+            // The tasks may have ended with their runtime meanwhile. There is one, for it waited.
+            let _ = self.keeper.ensure_tasks();
+        }
         let began = ours.began.unwrap_or(now);
         let waited = now.saturating_duration_since(began);
         event::granted(ours.entry(), grant.pass().token(), waited);
@@ -150,6 +156,11 @@ impl Attempt {
 impl Ours<'_> {
     fn entry(&self) -> &Entry {
         self.request.entry()
+    }
+
+    /// Takes note of a lease in force.
+    fn saw(&mut self, lease: Lease) {
+        self.ttl = self.ttl.max(lease.ttl());
     }
 
     async fn enqueue(&mut self) -> Result<Enqueued, BackendError> {
@@ -176,21 +187,24 @@ impl Ours<'_> {
         mut standing: Standing,
     ) -> Result<Option<(Grant, Instant)>, AcquireError> {
         self.began.get_or_insert_with(Instant::now);
+        self.saw(standing.lease());
         let _waiting = Waiting::new(self.keeper);
         event::waiting(self.entry());
-        let mut in_vain = 0;
+        let (mut in_vain, mut late) = (0, 0);
         loop {
-            if self.told(standing).await {
-                in_vain += 1;
-            } else {
-                in_vain = 0;
-            }
+            let soon = PAUSE_MAX.min(standing.lease().ttl() / 8);
+            let looked = Instant::now();
+            self.told(standing).await;
             let claimed = self.claim(standing.lease()).await?;
             let now = Instant::now();
             standing = match claimed {
                 Claimed::Granted(grant) if is_timely(grant, now) => return Ok(Some((grant, now))),
+                Claimed::Granted(_) if late == LATE_MAX => return Err(too_late(Verb::Claim)),
                 // Another claim begins the lease anew.
-                Claimed::Granted(late) => Standing::new(late.lease(), Duration::ZERO),
+                Claimed::Granted(grant) => {
+                    late += 1;
+                    Standing::new(grant.lease(), Duration::ZERO)
+                }
                 Claimed::Waiting(standing) => standing,
                 Claimed::Foreign(family) => {
                     self.exists = false;
@@ -203,31 +217,37 @@ impl Ours<'_> {
                     return Ok(None);
                 }
             };
+            self.saw(standing.lease());
+            in_vain = if looked.elapsed() < soon {
+                in_vain + 1
+            } else {
+                0
+            };
             if let Some(doublings) = u32::checked_sub(in_vain, IN_VAIN_MAX) {
-                sleep(pause(doublings)).await;
+                sleep(pause(doublings).min(soon)).await;
             }
         }
     }
 
     /// Waits until it is time to claim: until the store tells of a change, a lease that stands in
-    /// the way may be over, or its own has to be renewed. Says whether the store told.
-    async fn told(&self, standing: Standing) -> bool {
+    /// the way may be over, or its own has to be renewed.
+    async fn told(&self, standing: Standing) {
         let now = Instant::now();
+        let (lease, recheck) = (standing.lease(), standing.recheck());
         // Not all who wait for one lease to end look at the same instant.
-        let jitter = standing.recheck() / 16 * u32::from(self.spread) / u32::from(u16::MAX);
-        let look = now + standing.recheck() + jitter;
-        let look = look.min(standing.lease().renew_at(self.spread)).max(now);
+        let jitter = recheck / 16 * u32::from(self.spread) / u32::from(u16::MAX);
+        // A lease that is shared may have been proved long ago.
+        let renew_at = lease.renew_at(self.spread).max(now + lease.ttl() / 16);
+        let look = renew_at.min(now + recheck + jitter);
         let changed = async {
             if let Err(error) = self.keeper.backend.changed(self.entry()).await {
                 event::failed(self.entry(), &error);
                 sleep(PAUSE_MAX).await;
-                return false;
             }
-            true
         };
         tokio::select! {
-            told = changed => told,
-            () = sleep_until(look) => false,
+            () = changed => {}
+            () = sleep_until(look) => {}
         }
     }
 
@@ -248,7 +268,7 @@ impl Ours<'_> {
             if !may_pass || Instant::now() >= lease.deadline() {
                 return Err(error);
             }
-            sleep(pause(failures)).await;
+            sleep(pause(failures).min(lease.ttl() / 8)).await;
             failures += 1;
         }
     }
@@ -257,7 +277,7 @@ impl Ours<'_> {
 impl Drop for Ours<'_> {
     fn drop(&mut self) {
         if self.exists {
-            let ttl = self.request.ttl();
+            let ttl = self.ttl.max(self.request.ttl());
             self.keeper.reaper.remove(self.entry().clone(), ttl);
         }
     }
@@ -287,6 +307,13 @@ fn is_timely(grant: Grant, now: Instant) -> bool {
 
 fn pause(doublings: u32) -> Duration {
     PAUSE_MAX.min(Duration::from_millis(1) * 2_u32.pow(doublings.min(10)))
+}
+
+fn too_late(verb: Verb) -> AcquireError {
+    let error = BackendError::new(BackendErrorKind::Indeterminate, verb);
+    error
+        .with_source("the grant came after its deadline")
+        .into()
 }
 
 /// What a store must not answer.

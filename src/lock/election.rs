@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::backend::{BackendError, Metadata};
+use super::backend::{BackendError, Metadata, TtlError};
 use super::error::{AcquireError, Loss};
 use super::fence::{FencePass, FencingToken};
 use super::guard::LockGuard;
@@ -43,10 +43,13 @@ impl Election {
     }
 
     /// How long the office stays vacant when a leader dies: 15 s unless said otherwise. All
-    /// candidates and observers should say alike. Checked by [`campaign`](Self::campaign).
-    #[must_use]
-    pub fn with_ttl(self, ttl: Duration) -> Self {
-        Self { ttl, ..self }
+    /// candidates and observers should say alike.
+    ///
+    /// # Errors
+    /// [`TtlError`] for a TTL out of range.
+    pub fn with_ttl(self, ttl: Duration) -> Result<Self, TtlError> {
+        let ttl = TtlError::check(ttl)?;
+        Ok(Self { ttl, ..self })
     }
 
     /// Waits until elected. Candidates are elected in the order of their coming. The proposal is

@@ -29,17 +29,22 @@ pub enum AcquireError {
     /// It was not called within a tokio runtime. Nothing was sent.
     #[error("locks need a tokio runtime")]
     NoRuntime,
-    /// It could not be had within the bound. Wait for longer, or do without.
+    /// It could not be had within the bound. Wait for longer, or do without. With a bound of zero
+    /// this is so wherever the store does not answer at once; `try_acquire` waits for the answer.
     #[error("the lock could not be had within {waited:?}")]
     TimedOut {
         /// The bound.
         waited: Duration,
     },
+    /// A member of a set was lost, again and again, before all were acquired. Ask for a longer TTL.
+    #[error("a lock was lost before all were acquired")]
+    Lost(#[source] Loss),
     /// The name is used in another family of modes while anyone holds or waits. Two parts of a
     /// program disagree on what the name means.
     #[error("the name is used as {0:?}")]
     Foreign(Family),
-    /// The store did not confirm. Its kind says whether to try again.
+    /// The store did not confirm the request, or a waiter's claims for as long as its lease lived.
+    /// Its kind says whether to try again.
     #[error("the store of locks failed")]
     Store(#[from] BackendError),
 }

@@ -117,10 +117,10 @@ impl LockGuard {
     }
 
     /// A token that is cancelled when the lease is lost; not when the guard is released. It needs
-    /// the runtime in which the handle first acquired.
+    /// the runtime in which the handle first acquired. It is new each time, and yours to cancel.
     #[must_use]
     pub fn cancellation_token(&self) -> CancellationToken {
-        self.kept.tenure.cancelled()
+        self.kept.tenure.cancelled().child_token()
     }
 
     /// Releases the lock, and answers whether it was held up to this moment: `true` means that

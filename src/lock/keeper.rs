@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 
@@ -32,8 +34,9 @@ impl Keeper {
             renewal: Arc::default(),
             reaper: Arc::default(),
             waiting: AtomicU64::new(0),
-            // The standard library seeds it from the system's randomness.
-            handle: RandomState::new().hash_one(()),
+            // The standard library seeds it from the system's randomness, once for a thread: a fork
+            // has the same.
+            handle: RandomState::new().hash_one((process::id(), SystemTime::now())),
             acquisitions: AtomicU64::new(0),
         }
     }
@@ -52,10 +55,10 @@ impl Keeper {
 
     /// Sees to it that both tasks run, in the runtime of whoever calls first.
     pub(super) fn ensure_tasks(&self) -> Result<(), AcquireError> {
+        let runtime = Handle::try_current().map_err(|_| AcquireError::NoRuntime)?;
         if self.renewal.runs() && self.reaper.runs() {
             return Ok(());
         }
-        let runtime = Handle::try_current().map_err(|_| AcquireError::NoRuntime)?;
         if let Some(task) = self.renewal.task(&self.backend, &self.reaper) {
             runtime.spawn(task);
         }

@@ -109,7 +109,7 @@ impl Leases {
     }
 
     /// Finds the leases that are lost, which are in care no more, and up to `room` of those that
-    /// are to be renewed, alike TTLs together. O(what is due × log leases).
+    /// are to be renewed, shorter TTLs first. O(what is due × log leases).
     pub(super) fn due(&mut self, now: Instant, room: usize) -> Due {
         let mut due = Due::default();
         let mut again = Vec::new();

@@ -1,4 +1,4 @@
-//! A bound on every call to a store.
+//! A bound on the calls of an acquisition and a release.
 
 use std::future::poll_fn;
 use std::task::Poll;

@@ -41,7 +41,8 @@ impl Locks {
     }
 
     /// Acquires a lock when awaited if that is possible at once, and else answers `None`. It never
-    /// passes those who wait.
+    /// passes those who wait. The guard must be kept in a variable: in
+    /// `if locks.try_acquire(name).await?.is_some() { … }` it is dropped before the block.
     pub fn try_acquire<N>(&self, name: N) -> Acquire<IfFree>
     where
         N: TryInto<LockName>,
@@ -78,8 +79,8 @@ impl Locks {
 
     /// Takes a lock away from the holder with this fencing token, as
     /// [`inspect`](Self::inspect) showed it, and answers whether it was held. A later holder is
-    /// safe from a late command. The former holder learns of it when it renews, within a third of
-    /// its TTL; until then it believes to hold.
+    /// safe from a late command. The former holder believes to hold until it renews, within a
+    /// third of its TTL, or to its deadline if it does not renew.
     ///
     /// # Errors
     /// [`BackendError`]: inspect again.
@@ -94,8 +95,8 @@ impl Locks {
         self.keeper.backend.force_release(name, token).await
     }
 
-    /// Returns once everything that was dropped is released in the store, or left to end with its
-    /// lease: for use before a process ends.
+    /// Returns once everything that was dropped before is released in the store, or left to end
+    /// with its lease: for use before a process ends.
     ///
     /// # Errors
     /// [`AcquireError::NoRuntime`] outside a tokio runtime.
@@ -103,9 +104,13 @@ impl Locks {
     /// # Cancel safety
     /// Safe: the work goes on in the background.
     pub async fn flush(&self) -> Result<(), AcquireError> {
-        self.keeper.ensure_tasks()?;
-        self.keeper.reaper.flush().await;
-        Ok(())
+        let count = self.keeper.reaper.count();
+        loop {
+            self.keeper.ensure_tasks()?;
+            if self.keeper.reaper.settled(count).await {
+                return Ok(());
+            }
+        }
     }
 
     /// What this handle and its clones have counted.

@@ -54,8 +54,9 @@
 //!
 //! - *Exclusion, by the store's clock*: no two hold in modes that exclude each other
 //!   ([`Mode`]: exclusive, shared, permits of a semaphore), and no holder believes in its lease
-//!   when the store has ended it: the deadline counts from before the request was sent whose
-//!   answer proved the lease.
+//!   when it has run out in the store: the deadline counts from before the request was sent whose
+//!   answer proved the lease. (One that an operator took away by force is believed in until it is
+//!   renewed.)
 //! - *Fencing*: each grant of a name carries a [`FencingToken`] greater than all before.
 //! - *Order*: larger priorities first, then arrival. Nobody who asks without waiting passes one
 //!   who waits; a large request for permits is not starved by small ones ([`judge`]).

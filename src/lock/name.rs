@@ -68,6 +68,14 @@ impl TryFrom<String> for LockName {
     }
 }
 
+impl TryFrom<&String> for LockName {
+    type Error = NameError;
+
+    fn try_from(name: &String) -> Result<Self, NameError> {
+        Self::new(name.as_str())
+    }
+}
+
 impl From<&LockName> for LockName {
     fn from(name: &LockName) -> Self {
         name.clone()

@@ -1,6 +1,6 @@
 //! The one task that removes what dropped futures and guards left in the store.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,40 +11,47 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::future::BoxFuture;
-
 use super::backend::{Entry, LockBackend};
 use super::event;
 
 /// Calls under way at a time.
 const CALLS_MAX: usize = 64;
 
-/// Entries that wait to be removed. Past that, which takes a store that has been out of reach
-/// while so many were dropped, entries are left to end with their lease.
-const ENTRIES_MAX: usize = 1 << 16;
+/// How long a call may take before it is tried again: its answer may be lost.
+const CALL_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Entries to remove. Past that, which takes a store that has been out of reach while so many were
+/// dropped, entries are left to end with their lease.
+const CHORES_MAX: usize = 1 << 16;
 
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// An entry is tried for so long even if its TTL is shorter: the store may have put a longer one in
+/// force.
+const EFFORT_MIN: Duration = Duration::from_secs(10);
 
 /// The entries to remove.
 #[derive(Default)]
 pub(super) struct Reaper {
     chores: Mutex<Chores>,
     wake: Notify,
-    idle: Notify,
+    settled: Notify,
     running: AtomicBool,
 }
 
 #[derive(Default)]
 struct Chores {
-    queue: VecDeque<Chore>,
-    under_way: usize,
+    /// By number, in the order in which they were dropped.
+    all: BTreeMap<u64, Chore>,
+    /// Those whose turn it is. The others are under way, or pause.
+    ready: VecDeque<u64>,
+    count: u64,
     abandoned: u64,
     closed: bool,
 }
 
 /// An entry to remove.
-#[derive(Clone, Debug)]
 struct Chore {
     entry: Entry,
     /// When its lease has ended even if it began after the drop.
@@ -55,29 +62,45 @@ struct Chore {
 impl Reaper {
     /// Removes an entry in the background. Never blocks; needs no runtime.
     pub(super) fn remove(&self, entry: Entry, ttl: Duration) {
+        let until = Instant::now() + (2 * ttl).max(EFFORT_MIN);
+        let mut chores = self.chores.lock();
+        if chores.all.len() >= CHORES_MAX {
+            chores.abandoned += 1;
+            event::abandoned(&entry);
+            return;
+        }
+        let number = chores.count;
+        chores.count += 1;
+        let failures = 0;
         let chore = Chore {
             entry,
-            until: Instant::now() + 2 * ttl,
-            failures: 0,
+            until,
+            failures,
         };
-        let mut chores = self.chores.lock();
-        if chores.queue.len() < ENTRIES_MAX {
-            chores.queue.push_back(chore);
-        } else {
-            chores.abandoned += 1;
-        }
+        chores.all.insert(number, chore);
+        chores.ready.push_back(number);
         drop(chores);
         self.wake.notify_one();
     }
 
-    /// Returns once nothing is left to remove.
-    pub(super) async fn flush(&self) {
+    /// How many entries were ever to be removed.
+    pub(super) fn count(&self) -> u64 {
+        self.chores.lock().count
+    }
+
+    /// Returns once all of the first `count` entries are settled, or the task has ended. Says
+    /// which.
+    pub(super) async fn settled(&self, count: u64) -> bool {
         loop {
-            let idle = self.idle.notified();
-            if self.chores.lock().is_idle() {
-                return;
+            let settled = self.settled.notified();
+            let first = self.chores.lock().all.keys().next().copied();
+            if first.is_none_or(|first| first >= count) {
+                return true;
             }
-            idle.await;
+            if !self.runs() {
+                return false;
+            }
+            settled.await;
         }
     }
 
@@ -110,85 +133,95 @@ impl Reaper {
     }
 
     async fn run(&self, backend: &Arc<dyn LockBackend>) {
-        let mut calls = FuturesUnordered::new();
+        self.chores.lock().begin_anew();
+        let (mut calls, mut pauses) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             while calls.len() < CALLS_MAX {
-                let Some(chore) = self.next() else { break };
-                calls.push(leave(Arc::clone(backend), chore));
+                let Some((number, entry, limit)) = self.next() else {
+                    break;
+                };
+                calls.push(leave(Arc::clone(backend), number, entry, limit));
             }
-            if calls.is_empty() {
-                self.idle.notify_waiters();
-                if self.chores.lock().is_over() {
-                    return;
-                }
+            if self.chores.lock().are_over() {
+                return;
             }
             tokio::select! {
-                Some((chore, left)) = calls.next() => self.take(chore, left),
+                Some((number, left)) = calls.next() => {
+                    if let Some(time) = self.take(number, left) {
+                        pauses.push(pause(number, time));
+                    }
+                }
+                Some(number) = pauses.next() => self.chores.lock().ready.push_back(number),
                 () = self.wake.notified() => {}
             }
         }
     }
 
-    fn next(&self) -> Option<Chore> {
+    /// The next to remove, and how long that may take.
+    fn next(&self) -> Option<(u64, Entry, Duration)> {
         let mut chores = self.chores.lock();
-        let chore = chores.queue.pop_front()?;
-        chores.under_way += 1;
-        Some(chore)
+        let number = chores.ready.pop_front()?;
+        let chore = chores.all.get(&number)?;
+        let left = chore.until.saturating_duration_since(Instant::now());
+        Some((number, chore.entry.clone(), left.min(CALL_TIME_MAX)))
     }
 
-    fn take(&self, chore: Chore, left: bool) {
+    /// Takes what became of a try. Returns how long to pause before the next, if there is to be
+    /// one.
+    fn take(&self, number: u64, left: bool) -> Option<Duration> {
         let mut chores = self.chores.lock();
-        chores.under_way = chores.under_way.saturating_sub(1);
+        let chore = chores.all.get_mut(&number)?;
+        if !left && Instant::now() < chore.until {
+            let pause = Duration::from_millis(10) * 2_u32.pow(chore.failures.min(8));
+            chore.failures += 1;
+            return Some(pause.min(PAUSE_MAX));
+        }
         if left {
             event::cleaned(&chore.entry);
-        } else if Instant::now() < chore.until {
-            chores.queue.push_back(Chore {
-                failures: chore.failures.saturating_add(1),
-                ..chore
-            });
         } else {
-            chores.abandoned += 1;
             event::abandoned(&chore.entry);
+            chores.abandoned += 1;
         }
+        chores.all.remove(&number);
+        drop(chores);
+        self.settled.notify_waiters();
+        None
     }
 }
 
 impl Chores {
-    fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.under_way == 0
+    /// What was under way, or paused, ended with the task before.
+    fn begin_anew(&mut self) {
+        self.ready = self.all.keys().copied().collect();
     }
 
-    fn is_over(&self) -> bool {
-        self.closed && self.is_idle()
+    fn are_over(&self) -> bool {
+        self.closed && self.all.is_empty()
     }
 }
 
-/// Lets another task be begun when this one ends, be it that its runtime does. What was under way
-/// then ends with its lease.
+/// Lets another task be begun when this one ends, be it that its runtime does.
 struct Running(Arc<Reaper>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Self(reaper) = self;
-        let mut chores = reaper.chores.lock();
-        chores.abandoned += chores.under_way as u64;
-        chores.under_way = 0;
-        drop(chores);
-        reaper.running.store(false, Ordering::Release);
-        reaper.idle.notify_waiters();
+        self.0.running.store(false, Ordering::Release);
+        self.0.settled.notify_waiters();
     }
 }
 
-/// Tries once, after a pause that grows with the failures. Says whether the entry is gone.
-fn leave(backend: Arc<dyn LockBackend>, chore: Chore) -> BoxFuture<'static, (Chore, bool)> {
-    Box::pin(async move {
-        if let Some(doublings) = chore.failures.checked_sub(1) {
-            let pause = Duration::from_millis(10) * 2_u32.pow(doublings.min(8));
-            sleep(pause.min(PAUSE_MAX)).await;
-        }
-        let limit = chore.until.saturating_duration_since(Instant::now());
-        let left = timeout(limit, backend.leave(&chore.entry)).await;
-        let left = matches!(left, Ok(Ok(())));
-        (chore, left)
-    })
+/// Tries once. Says whether the entry is gone.
+async fn leave(
+    backend: Arc<dyn LockBackend>,
+    number: u64,
+    entry: Entry,
+    limit: Duration,
+) -> (u64, bool) {
+    let left = timeout(limit, backend.leave(&entry)).await;
+    (number, matches!(left, Ok(Ok(()))))
+}
+
+async fn pause(number: u64, time: Duration) -> u64 {
+    sleep(time).await;
+    number
 }

@@ -25,7 +25,11 @@ use super::tenure::Tenure;
 const BATCH_MAX: usize = 128;
 
 /// Calls under way at a time.
-const CALLS_MAX: usize = 16;
+const CALLS_MAX: usize = 64;
+
+/// How long a call may take before it is tried again: its answer may be lost, and it keeps others
+/// from being sent.
+const CALL_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// The leases that are held, and what was counted of them.
 #[derive(Default)]
@@ -123,10 +127,8 @@ impl Renewal {
             for tenure in due.lost {
                 self.lose(&tenure, Loss::Expired, reaper);
             }
-            for alike in due.renewals.chunk_by(|one, other| ttl(one) == ttl(other)) {
-                for batch in alike.chunks(BATCH_MAX) {
-                    calls.push(renew(Arc::clone(backend), batch.to_vec()));
-                }
+            for batch in due.renewals.chunks(BATCH_MAX) {
+                calls.push(renew(Arc::clone(backend), batch.to_vec()));
             }
             if self.is_over() {
                 return;
@@ -152,8 +154,8 @@ impl Renewal {
             let tenure = &kept.tenure;
             let proved = match answer {
                 Some(Renewed::Alive(lease)) => tenure.extend(lease, now),
-                Some(Renewed::Gone) => Err(Loss::Removed),
-                None => tenure.extend(tenure.lease(), now),
+                Some(Renewed::Gone) => tenure.check(now).and(Err(Loss::Removed)),
+                None => tenure.check(now).map(|()| tenure.lease()),
             };
             match proved {
                 Ok(lease) => self.go_on(kept, lease, answer.is_some(), now),
@@ -210,20 +212,15 @@ impl Drop for Running {
     }
 }
 
-fn ttl(kept: &Kept) -> Duration {
-    kept.tenure.lease().ttl()
-}
-
-/// Renews a batch. A call that takes longer than a quarter of the TTL is given up, so that there
-/// is time for another.
+/// Renews a batch, that of the shortest TTL first. A call that takes longer than a quarter of that
+/// is given up, so that there is time for another.
 fn renew(backend: Arc<dyn LockBackend>, batch: Vec<Kept>) -> BoxFuture<'static, Answer> {
     Box::pin(async move {
-        let entries: Vec<Entry> = batch
-            .iter()
-            .map(|kept| kept.tenure.entry().clone())
-            .collect();
-        let limit = batch.first().map_or(Duration::ZERO, |first| ttl(first) / 4);
-        let answers = timeout(limit, backend.renew(&entries)).await;
+        let entries = batch.iter().map(|kept| kept.tenure.entry().clone());
+        let entries: Vec<Entry> = entries.collect();
+        let shortest = batch.first().map(|kept| kept.tenure.lease().ttl());
+        let limit = shortest.unwrap_or_default() / 4;
+        let answers = timeout(limit.min(CALL_TIME_MAX), backend.renew(&entries)).await;
         let answers = answers.unwrap_or_default().into_iter().map(Result::ok);
         // A store that answers for fewer has not answered for the others.
         let answers = answers.chain(std::iter::repeat(None));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::select_all;
+use futures_util::future::{join_all, select_all};
 use tokio::time::timeout;
 
 use super::attempt::Attempt;
@@ -12,6 +12,9 @@ use super::guard::LockGuard;
 use super::keeper::Keeper;
 use super::name::{LockName, NameError};
 use super::options::{Options, Wait};
+
+/// How often all are acquired anew. A TTL that does not last for all is too short.
+const TRIES_MAX: u32 = 3;
 
 /// Several locks, all or none. Awaits as `Result<LockSet, AcquireError>`.
 #[derive(Clone, Debug)]
@@ -60,6 +63,7 @@ async fn acquire_in_order(
     names: &[LockName],
     options: &Options,
 ) -> Result<LockSet, AcquireError> {
+    let mut tries = 1;
     loop {
         let mut guards = Vec::with_capacity(names.len());
         for name in names {
@@ -67,8 +71,10 @@ async fn acquire_in_order(
             guards.push(attempt.wait(Wait::Forever).await?);
         }
         let set = LockSet { guards };
-        if set.check().is_ok() {
-            return Ok(set);
+        match set.check() {
+            Ok(()) => return Ok(set),
+            Err(loss) if tries == TRIES_MAX => return Err(AcquireError::Lost(loss)),
+            Err(_) => tries += 1,
         }
     }
 }
@@ -108,7 +114,7 @@ impl LockSet {
         select_all(losses).await.0
     }
 
-    /// Releases all, the last one first, and answers whether all were held up to this moment.
+    /// Releases all, and answers whether all were held up to this moment.
     ///
     /// # Errors
     /// The first [`BackendError`]; all were tried, and those that failed are tried again in the
@@ -117,15 +123,8 @@ impl LockSet {
     /// # Cancel safety
     /// Safe: if it is dropped, what is left is released in the background.
     pub async fn release(self) -> Result<bool, BackendError> {
-        let mut all = Ok(true);
-        for guard in self.guards.into_iter().rev() {
-            let held = guard.release().await;
-            all = match (all, held) {
-                (Ok(before), Ok(held)) => Ok(before && held),
-                (Err(first), _) => Err(first),
-                (Ok(_), Err(error)) => Err(error),
-            };
-        }
-        all
+        let released = join_all(self.guards.into_iter().map(LockGuard::release)).await;
+        let held: Result<Vec<bool>, BackendError> = released.into_iter().collect();
+        Ok(held?.into_iter().all(|held| held))
     }
 }

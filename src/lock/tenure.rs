@@ -92,10 +92,11 @@ impl Tenure {
     pub(super) fn cancelled(&self) -> CancellationToken {
         let mut state = self.state.lock();
         let lost = state.loss.is_some();
-        let cancelled = state.cancelled.get_or_insert_default();
+        let cancelled = state.cancelled.get_or_insert_default().clone();
+        drop(state);
         if lost {
             cancelled.cancel();
         }
-        cancelled.clone()
+        cancelled
     }
 }

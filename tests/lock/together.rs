@@ -223,7 +223,12 @@ async fn a_leader_that_is_cut_off_is_succeeded() {
     let store = Scripted::default();
     let cut_off = Election::new(&Locks::new(store.clone()), "office").unwrap();
     let other = Election::new(&Locks::new(Arc::clone(&store.store)), "office").unwrap();
-    let old = cut_off.with_ttl(10 * SECOND).campaign("old").await.unwrap();
+    let old = cut_off
+        .with_ttl(10 * SECOND)
+        .unwrap()
+        .campaign("old")
+        .await
+        .unwrap();
     store
         .on(Verb::Renew, Fate::Hang)
         .on(Verb::Leave, Fate::Hang);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lock::fence::FencePass;
-use crate::lock::lease::Lease;
+use crate::lock::lease::{Lease, TTL_MAX};
 use crate::lock::queue::Family;
 
 /// Held from now on.
@@ -42,12 +42,12 @@ pub struct Standing {
 
 impl Standing {
     /// A place in the queue, with the lease of the waiter's own entry. `recheck` is raised to a
-    /// millisecond, so that nobody looks without pause.
+    /// millisecond, so that nobody looks without pause, and lowered to [`TTL_MAX`].
     #[must_use]
     pub fn new(lease: Lease, recheck: Duration) -> Self {
         Self {
             lease,
-            recheck: recheck.max(Duration::from_millis(1)),
+            recheck: recheck.clamp(Duration::from_millis(1), TTL_MAX),
         }
     }
 

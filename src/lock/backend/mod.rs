@@ -34,7 +34,7 @@ pub use request::{Entry, Request, TtlError};
 /// **Steps.** Each method but [`changed`](Self::changed) and [`renew`](Self::renew) is one atomic
 /// step of the store; `renew` is one for each of its entries. A future that is dropped may have
 /// taken its step, may not have, and may still take it later. What an error lets the caller
-/// conclude stands at [`BackendErrorKind`]. Every call ends by itself: a store that does not
+/// conclude stands at [`BackendErrorKind`]. Every call but `changed` ends by itself: a store that does not
 /// answer within a time of the implementor's choosing is *indeterminate*, or *unavailable* if
 /// nothing can have reached it. Every step may be taken again with the same arguments and does
 /// not happen twice; its answer is then the present one.
@@ -45,9 +45,10 @@ pub use request::{Entry, Request, TtlError};
 /// `force_release` are asked of any.
 ///
 /// **Leases.** An entry lives for its TTL from the last step that began its lease anew: `enqueue`,
-/// a `claim` that finds it, `renew`. Nothing else creates or prolongs one. By the store's clock
+/// a `claim` that finds it, `renew`; where it shares a lease with others, from that one's last
+/// renewal. Nothing else creates or prolongs one. By the store's clock
 /// it is gone no sooner than that; and at most one TTL and the store's own granularity later,
-/// though nobody touches the name, it blocks nobody and takes no space. The store may put a longer
+/// though nobody touches the name, it blocks nobody. Its space is given back as the store is used. The store may put a longer
 /// TTL in force than was asked for. Where entries share a lease or a session with others of the
 /// process, the implementor removes those that `renew` and `claim` have stopped naming, while the
 /// process lives, and the session's end removes them when it does not. Answers carry the

@@ -52,12 +52,9 @@ impl Request {
     /// # Errors
     /// [`TtlError`] for a TTL outside [`TTL_MIN`] to [`TTL_MAX`].
     pub fn new(entry: Entry, ttl: Duration) -> Result<Self, TtlError> {
-        if !(TTL_MIN..=TTL_MAX).contains(&ttl) {
-            return Err(TtlError { ttl });
-        }
         Ok(Self {
             entry,
-            ttl,
+            ttl: TtlError::check(ttl)?,
             mode: Mode::Exclusive,
             priority: 0,
             waits: true,
@@ -135,4 +132,14 @@ impl Request {
 #[error("a TTL of {ttl:?} is not between {TTL_MIN:?} and {TTL_MAX:?}")]
 pub struct TtlError {
     ttl: Duration,
+}
+
+impl TtlError {
+    pub(in crate::lock) fn check(ttl: Duration) -> Result<Duration, Self> {
+        if (TTL_MIN..=TTL_MAX).contains(&ttl) {
+            Ok(ttl)
+        } else {
+            Err(Self { ttl })
+        }
+    }
 }

@@ -6,7 +6,7 @@ pub(super) const STEP: &str = "Each method but `changed` and `renew` is one atom
     store; `renew` is one for each of its entries.";
 pub(super) const DROPPED: &str = "A future that is dropped may have taken its step, may not have, \
     and may still take it later.";
-pub(super) const ENDS: &str = "Every call ends by itself: a store that does not answer within a \
+pub(super) const ENDS: &str = "Every call but `changed` ends by itself: a store that does not answer within a \
     time of the implementor's choosing is *indeterminate*, or *unavailable* if nothing can have \
     reached it.";
 pub(super) const AGAIN: &str = "Every step may be taken again with the same arguments and does \
@@ -14,11 +14,11 @@ pub(super) const AGAIN: &str = "Every step may be taken again with the same argu
 
 // Leases.
 pub(super) const LIFE: &str = "An entry lives for its TTL from the last step that began its lease \
-    anew: `enqueue`, a `claim` that finds it, `renew`.";
+    anew: `enqueue`, a `claim` that finds it, `renew`; where it shares a lease with others, from that \
+    one's last renewal.";
 pub(super) const NOTHING_ELSE: &str = "Nothing else creates or prolongs one.";
 pub(super) const END: &str = "By the store's clock it is gone no sooner than that; and at most one \
-    TTL and the store's own granularity later, though nobody touches the name, it blocks nobody \
-    and takes no space.";
+    TTL and the store's own granularity later, though nobody touches the name, it blocks nobody.";
 pub(super) const IN_FORCE: &str = "The store may put a longer TTL in force than was asked for.";
 pub(super) const SESSION: &str = "Where entries share a lease or a session with others of the \
     process, the implementor removes those that `renew` and `claim` have stopped naming, while the \

@@ -35,26 +35,26 @@ struct Holding {
     holder: HolderId,
     mode: Mode,
     pass: FencePass,
-    tenure: Tenure,
+    term: Term,
     metadata: Metadata,
 }
 
 #[derive(Debug)]
 struct Waiting {
     waiter: Waiter,
-    tenure: Tenure,
+    term: Term,
     metadata: Metadata,
     changed: Arc<Notify>,
 }
 
 /// The lease of an entry.
 #[derive(Clone, Copy, Debug)]
-struct Tenure {
+struct Term {
     began: Instant,
     ttl: Duration,
 }
 
-impl Tenure {
+impl Term {
     fn expires(self) -> Instant {
         self.began + self.ttl
     }
@@ -116,13 +116,13 @@ impl Lock {
         }
         self.arrivals += 1;
         let waiter = Waiter::new(holder, request.mode(), request.priority(), self.arrivals);
-        let tenure = Tenure {
+        let term = Term {
             began: now,
             ttl: request.ttl(),
         };
         let metadata = request.metadata().clone();
         Ok(match self.judge(&waiter, request.waits()) {
-            Verdict::Admit => Enqueued::Granted(self.hold(&waiter, tenure, metadata, token())),
+            Verdict::Admit => Enqueued::Granted(self.hold(&waiter, term, metadata, token())),
             Verdict::Foreign(family) => Enqueued::Foreign(family),
             Verdict::Wait if !request.waits() => Enqueued::Held,
             Verdict::Wait => {
@@ -130,12 +130,12 @@ impl Lock {
                 let at = self.waiters.partition_point(ahead);
                 let waiting = Waiting {
                     waiter,
-                    tenure,
+                    term,
                     metadata,
                     changed: Arc::default(),
                 };
                 self.waiters.insert(at, waiting);
-                Enqueued::Waiting(self.standing(at, tenure, now))
+                Enqueued::Waiting(self.standing(at, term, now))
             }
         })
     }
@@ -148,31 +148,31 @@ impl Lock {
     ) -> Claimed {
         let mut holders = self.holders.iter_mut();
         if let Some(holding) = holders.find(|holding| holding.holder == holder) {
-            return Claimed::Granted(Grant::new(holding.pass, holding.tenure.renew(now)));
+            return Claimed::Granted(Grant::new(holding.pass, holding.term.renew(now)));
         }
         let mut waiters = self.waiters.iter_mut().enumerate();
         let Some((at, waiting)) = waiters.find(|(_, w)| w.waiter.holder() == holder) else {
             return Claimed::Gone;
         };
-        waiting.tenure.renew(now);
-        let (waiter, tenure) = (waiting.waiter, waiting.tenure);
+        waiting.term.renew(now);
+        let (waiter, term) = (waiting.waiter, waiting.term);
         match self.judge(&waiter, true) {
             Verdict::Admit => match self.waiters.remove(at) {
                 Some(waiting) => {
                     // The next in line for permits may fit too.
                     self.freed |= matches!(waiter.mode(), Mode::Permits(_));
                     waiting.changed.notify_waiters();
-                    Claimed::Granted(self.hold(&waiter, tenure, waiting.metadata, token()))
+                    Claimed::Granted(self.hold(&waiter, term, waiting.metadata, token()))
                 }
                 None => Claimed::Gone,
             },
-            Verdict::Wait | Verdict::Foreign(_) => Claimed::Waiting(self.standing(at, tenure, now)),
+            Verdict::Wait | Verdict::Foreign(_) => Claimed::Waiting(self.standing(at, term, now)),
         }
     }
 
     pub(super) fn renew(&mut self, holder: HolderId, now: Instant) -> Renewed {
-        match self.tenure(holder) {
-            Some(tenure) => Renewed::Alive(tenure.renew(now)),
+        match self.term(holder) {
+            Some(term) => Renewed::Alive(term.renew(now)),
             None => Renewed::Gone,
         }
     }
@@ -204,21 +204,21 @@ impl Lock {
                 holder,
                 mode,
                 pass,
-                tenure,
+                term,
                 ref metadata,
             } = *holding;
-            Held::new(holder, mode, pass, tenure.remaining(now), metadata.clone())
+            Held::new(holder, mode, pass, term.remaining(now), metadata.clone())
         });
         let waiters = self.waiters.iter().map(|waiting| {
-            let remaining = waiting.tenure.remaining(now);
+            let remaining = waiting.term.remaining(now);
             Queued::new(waiting.waiter, remaining, waiting.metadata.clone())
         });
         Inspection::new(holders.collect(), waiters.collect())
     }
 
     fn expire(&mut self, now: Instant) {
-        self.end(|holding| holding.tenure.expires() <= now);
-        self.withdraw(|waiting| waiting.tenure.expires() <= now);
+        self.end(|holding| holding.term.expires() <= now);
+        self.withdraw(|waiting| waiting.term.expires() <= now);
     }
 
     /// Ends the holders of which `ends` says so, and answers whether there were any.
@@ -246,7 +246,7 @@ impl Lock {
     fn hold(
         &mut self,
         waiter: &Waiter,
-        tenure: Tenure,
+        term: Term,
         metadata: Metadata,
         token: FencingToken,
     ) -> Grant {
@@ -258,10 +258,10 @@ impl Lock {
             holder: waiter.holder(),
             mode: waiter.mode(),
             pass,
-            tenure,
+            term,
             metadata,
         });
-        Grant::new(pass, tenure.lease())
+        Grant::new(pass, term.lease())
     }
 
     fn modes(&self) -> impl Iterator<Item = Mode> + Clone {
@@ -274,12 +274,12 @@ impl Lock {
     }
 
     /// A place in the queue with so many ahead.
-    fn standing(&self, ahead: usize, tenure: Tenure, now: Instant) -> Standing {
-        let holders = self.holders.iter().map(|holding| holding.tenure);
-        let waiters = self.waiters.iter().take(ahead).map(|w| w.tenure);
-        let first = holders.chain(waiters).map(Tenure::expires).min();
-        let recheck = first.map_or(tenure.ttl, |first| first.saturating_duration_since(now));
-        Standing::new(tenure.lease(), recheck)
+    fn standing(&self, ahead: usize, term: Term, now: Instant) -> Standing {
+        let holders = self.holders.iter().map(|holding| holding.term);
+        let waiters = self.waiters.iter().take(ahead).map(|w| w.term);
+        let first = holders.chain(waiters).map(Term::expires).min();
+        let recheck = first.map_or(term.ttl, |first| first.saturating_duration_since(now));
+        Standing::new(term.lease(), recheck)
     }
 
     fn mode(&self, holder: HolderId) -> Option<Mode> {
@@ -291,13 +291,13 @@ impl Lock {
         found.map(|(_, mode)| mode)
     }
 
-    fn tenure(&mut self, holder: HolderId) -> Option<&mut Tenure> {
+    fn term(&mut self, holder: HolderId) -> Option<&mut Term> {
         let mut holders = self.holders.iter_mut();
         if let Some(holding) = holders.find(|holding| holding.holder == holder) {
-            return Some(&mut holding.tenure);
+            return Some(&mut holding.term);
         }
         let mut waiters = self.waiters.iter_mut();
         let waiting = waiters.find(|waiting| waiting.waiter.holder() == holder)?;
-        Some(&mut waiting.tenure)
+        Some(&mut waiting.term)
     }
 }

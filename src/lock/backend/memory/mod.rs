@@ -22,11 +22,15 @@ use shard::Shard;
 /// large machine.
 const SHARDS: usize = 64;
 
+/// Grants that a shard is credited with at a time, for its sweep.
+const CREDIT: u64 = 16;
+
 /// Locks in the memory of this process: for its tasks, for tests and examples.
 ///
 /// Nothing fails here and no step takes time. Fencing tokens come from one counter and never
 /// repeat in the life of this value. Waiters are told of changes. A name that nobody holds or
-/// waits for takes no memory, be it that its leases ran out and nobody came by. Time is
+/// waits for takes no memory; one whose leases ran out and that nobody came by is forgotten as the
+/// store is used. Time is
 /// `tokio`'s, so tests may pause it.
 pub struct MemoryBackend {
     shards: [Mutex<Shard>; SHARDS],
@@ -64,7 +68,20 @@ impl MemoryBackend {
 
     /// Called within a step, so tokens rise with the grants of a name.
     fn token(&self) -> FencingToken {
-        FencingToken::new(self.tokens.fetch_add(1, Ordering::Relaxed))
+        let token = self.tokens.fetch_add(1, Ordering::Relaxed);
+        if token % CREDIT == 0 {
+            self.credit(token / CREDIT);
+        }
+        FencingToken::new(token)
+    }
+
+    /// Lets each shard in turn come nearer to its sweep, be it that nobody uses its locks.
+    fn credit(&self, turn: u64) {
+        let at = usize::try_from(turn).unwrap_or_default() % SHARDS;
+        // The one that is locked is in use.
+        if let Some(mut shard) = self.shards.get(at).and_then(Mutex::try_lock) {
+            shard.credit(CREDIT, Instant::now());
+        }
     }
 }
 

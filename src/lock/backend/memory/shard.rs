@@ -8,12 +8,15 @@ use crate::lock::name::LockName;
 use super::lock::Lock;
 
 /// The fewest steps between two sweeps.
-const SWEEP_MIN: usize = 64;
+const SWEEP_MIN: u64 = 16;
+
+/// Room for so many locks is kept though there are none.
+const CAPACITY_KEPT: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     locks: HashTable<Slot>,
-    steps_to_sweep: usize,
+    steps_to_sweep: u64,
     /// An idle lock, kept for the buffers it has.
     spare: Option<Lock>,
 }
@@ -40,7 +43,7 @@ impl Shard {
         step: impl FnOnce(&mut Lock, Instant) -> R,
     ) -> R {
         let now = Instant::now();
-        self.sweep(now);
+        self.credit(1, now);
         if let Ok(mut slot) = self.locks.find_entry(hash, |slot| slot.name == *name) {
             let answer = slot.get_mut().lock.step(now, step);
             if slot.get().lock.is_idle() {
@@ -61,24 +64,24 @@ impl Shard {
         answer
     }
 
-    /// Every so many steps as there are locks, forgets those whose leases all ran out: amortised,
-    /// a step looks at one other lock.
-    fn sweep(&mut self, now: Instant) {
-        if let Some(steps) = self.steps_to_sweep.checked_sub(1) {
-            self.steps_to_sweep = steps;
+    /// Counts steps. Every so many as there are locks, forgets those whose leases all ran out:
+    /// amortised, a step looks at one other lock.
+    pub(super) fn credit(&mut self, steps: u64, now: Instant) {
+        if let Some(left) = self.steps_to_sweep.checked_sub(steps) {
+            self.steps_to_sweep = left;
             return;
         }
         self.locks.retain(|slot| {
             slot.lock.step(now, |_, _| ());
             !slot.lock.is_idle()
         });
-        self.steps_to_sweep = self.locks.len().max(SWEEP_MIN);
+        self.steps_to_sweep = SWEEP_MIN.max(self.locks.len() as u64);
         self.shrink();
     }
 
     /// Gives memory back when most of it is unused. Amortised O(1): half of it was in use once.
     fn shrink(&mut self) {
-        let len = self.locks.len().max(SWEEP_MIN);
+        let len = self.locks.len().max(CAPACITY_KEPT);
         if self.locks.capacity() > 4 * len {
             self.locks.shrink_to(2 * len, |slot| slot.hash);
         }
