@@ -24,6 +24,8 @@ need() {
 }
 
 need cc gcc libc6-dev
+# Tests start servers of their own; Debian keeps PostgreSQL's programs out of the path.
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 

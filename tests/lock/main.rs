@@ -12,6 +12,7 @@ mod dropped;
 #[cfg(feature = "conformance")]
 mod faulty;
 mod fence;
+mod fence_sql;
 mod handle;
 mod lease;
 mod loss;
@@ -21,5 +22,6 @@ mod names;
 mod odd;
 mod queue;
 mod scripted;
+mod server;
 mod together;
 mod waiting;
