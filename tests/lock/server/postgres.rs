@@ -1,4 +1,4 @@
-//! A PostgreSQL server, and its own client.
+//! A `PostgreSQL` server, and its own client.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
