@@ -80,4 +80,6 @@ step "tests: default features"
 cargo test --locked
 step "tests: all features"
 cargo test --locked --all-features
+step "simulation of locks, optimised: 100,000 schedules"
+cargo test --locked --release --test simulation -- --nocapture schedules
 step "all passed"

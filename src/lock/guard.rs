@@ -1,7 +1,10 @@
 //! The proof of a lock, for as long as its lease lives.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -104,14 +107,21 @@ impl LockGuard {
     pub async fn lost(&self) -> Loss {
         let cancelled = self.kept.tenure.cancelled();
         loop {
-            if let Err(loss) = self.check() {
-                return loss;
-            }
             // The deadline is watched here as well, for the renewal task ends with its runtime.
             let deadline = self.kept.tenure.lease().deadline();
-            tokio::select! {
-                () = cancelled.cancelled() => {}
-                () = sleep_until(deadline) => {}
+            let mut told = pin!(async {
+                tokio::select! {
+                    () = cancelled.cancelled() => {}
+                    () = sleep_until(deadline) => {}
+                }
+            });
+            let looked = poll_fn(|context| match self.check() {
+                // A timer may fire after whatever else wakes the task; the clock is not late.
+                Err(loss) => Poll::Ready(Some(loss)),
+                Ok(()) => told.as_mut().poll(context).map(|()| None),
+            });
+            if let Some(loss) = looked.await {
+                return loss;
             }
         }
     }

@@ -343,3 +343,31 @@ fn a_busy_task_lets_others_have_their_turn() {
         }
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn run_does_not_poll_the_work_after_the_deadline_though_no_timer_has_fired() {
+    let (_, locks) = scripted();
+    let (wake, woken) = tokio::sync::oneshot::channel::<()>();
+    let running = locks.acquire("a").ttl(40 * MS).renew(false);
+    let mut running = Box::pin(running.run(async |_| woken.await));
+    assert!(timeout(MS, &mut running).await.is_err());
+    // The clock is past the deadline, and the runtime has not come to look at its timers.
+    let mut advance = Box::pin(advance(100 * MS));
+    std::future::poll_fn(|context| {
+        let _ = advance.as_mut().poll(context);
+        std::task::Poll::Ready(())
+    })
+    .await;
+    wake.send(()).unwrap();
+    let error = running.await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            tripod::lock::RunError::Lost {
+                finished: false,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}

@@ -33,7 +33,8 @@ pub use request::{Entry, Request, TtlError};
 ///
 /// **Steps.** Each method but [`changed`](Self::changed) and [`renew`](Self::renew) is one atomic
 /// step of the store; `renew` is one for each of its entries. A future that is dropped may have
-/// taken its step, may not have, and may still take it later. What an error lets the caller
+/// taken its step, may not have, and may still take it later. What a client sends again of its own
+/// accord, it sends before it answers. What an error lets the caller
 /// conclude stands at [`BackendErrorKind`]. Every call but `changed` ends by itself: a store that does not
 /// answer within a time of the implementor's choosing is *indeterminate*, or *unavailable* if
 /// nothing can have reached it. Every step may be taken again with the same arguments and does
