@@ -79,7 +79,7 @@
 //!
 //! # What it costs
 //!
-//! In memory an acquisition and its release take a few hundred nanoseconds, and no task is
+//! In memory an acquisition and its release take less than a microsecond, and no task is
 //! spawned; elsewhere they take the store's round trips. A lease is renewed three to four times
 //! per TTL, in batches of up to 128. The renewal task looks only at the leases that are due.
 //!
