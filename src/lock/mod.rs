@@ -76,6 +76,7 @@
 //! | store | clock | TTL | fencing token | what a restart loses |
 //! |---|---|---|---|---|
 //! | [`MemoryBackend`] | this process's, monotonic | as asked | a counter | everything: it lives and dies with its users |
+//! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
 //!
 //! # What it costs
 //!
@@ -121,6 +122,8 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
+#[cfg(feature = "redis")]
+pub use backend::RedisBackend;
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
 pub use backend::{

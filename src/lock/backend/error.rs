@@ -71,9 +71,11 @@ impl BackendErrorKind {
     }
 }
 
-/// A method of [`LockBackend`](super::LockBackend), as an error names it.
+/// A method of [`LockBackend`](super::LockBackend) or the way to it, as an error names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
+    /// The constructor of a store.
+    Connect,
     /// [`enqueue`](super::LockBackend::enqueue)
     Enqueue,
     /// [`changed`](super::LockBackend::changed)
@@ -95,6 +97,7 @@ pub enum Verb {
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Connect => "connect",
             Self::Enqueue => "enqueue",
             Self::Changed => "changed",
             Self::Claim => "claim",

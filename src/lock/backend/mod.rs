@@ -7,6 +7,8 @@ mod error;
 mod inspection;
 mod memory;
 mod metadata;
+#[cfg(feature = "redis")]
+mod redis;
 mod request;
 
 use std::fmt;
@@ -22,6 +24,8 @@ pub use error::{BackendError, BackendErrorKind, Verb};
 pub use inspection::{Held, Inspection, Queued};
 pub use memory::MemoryBackend;
 pub use metadata::{Metadata, MetadataError};
+#[cfg(feature = "redis")]
+pub use redis::RedisBackend;
 pub use request::{Entry, Request, TtlError};
 
 /// A store of locks: the contract between the handle ([`Locks`](super::Locks)) and the world.

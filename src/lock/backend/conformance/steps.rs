@@ -77,6 +77,8 @@ async fn every_call_ends_on_a_name_that_nobody_uses(scene: &Scene<'_>) -> Outcom
 fn abandon(verb: Verb, party: &Party, token: FencingToken) {
     let (client, entry) = (party.client(), party.entry());
     match verb {
+        // There is a client already.
+        Verb::Connect => {}
         Verb::Enqueue => drop(client.enqueue(party.request()).now_or_never()),
         Verb::Changed => drop(client.changed(entry).now_or_never()),
         Verb::Claim => drop(client.claim(entry).now_or_never()),

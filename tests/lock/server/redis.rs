@@ -1,0 +1,62 @@
+//! A Redis server.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::{Directory, Process, free_port};
+
+pub(crate) struct RedisServer {
+    port: u16,
+    process: Option<Process>,
+    directory: Directory,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts one with these options beside the usual, and waits until it listens.
+    pub(crate) async fn start(options: &[&str]) -> Self {
+        let mut server = Self {
+            port: free_port(),
+            process: None,
+            directory: Directory::new(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+        };
+        server.restart().await;
+        server
+    }
+
+    /// Ends it as a failure would, at once.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again, on the same port and directory.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--daemonize", "no", "--dir"])
+            .arg(self.directory.path())
+            .args(&self.options);
+        self.process = Some(Process::start(command, "redis-server"));
+        for _ in 0..500 {
+            if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the server does not listen on {}", self.port);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn url_of_user(&self, password: &str) -> String {
+        format!("redis://:{password}@127.0.0.1:{}", self.port)
+    }
+}
