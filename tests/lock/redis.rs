@@ -11,7 +11,7 @@ use tripod::lock::{
     AcquireError, BackendError, BackendErrorKind, LockBackend, Locks, Loss, RedisBackend,
 };
 
-use crate::server::redis::RedisServer;
+use crate::server::redis::{RedisCluster, RedisServer};
 
 struct OneServer(RedisServer);
 
@@ -41,6 +41,37 @@ impl Fixture for OneServer {
 async fn locks_on_redis_obey_the_law() {
     let server = OneServer(RedisServer::start(&[]).await);
     let report = conformance::run(&server).await;
+    println!("{report}");
+    report.into_result().unwrap();
+}
+
+struct Cluster(RedisCluster);
+
+impl Fixture for Cluster {
+    fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn LockBackend>, BackendError>> {
+        Box::pin(async {
+            let backend = RedisBackend::connect_cluster(self.0.urls()).await?;
+            Ok(Arc::new(backend) as Arc<dyn LockBackend>)
+        })
+    }
+
+    fn ttl_min(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn slack(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn sever<'a>(&'a self, _: &'a Arc<dyn LockBackend>) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn locks_on_a_redis_cluster_obey_the_law() {
+    let cluster = Cluster(RedisCluster::start().await);
+    let report = conformance::run(&cluster).await;
     println!("{report}");
     report.into_result().unwrap();
 }

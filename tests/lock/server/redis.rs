@@ -60,3 +60,48 @@ impl RedisServer {
         format!("redis://:{password}@127.0.0.1:{}", self.port)
     }
 }
+
+/// Three servers that share the slots among them.
+pub(crate) struct RedisCluster(Vec<RedisServer>);
+
+impl RedisCluster {
+    /// Starts one, and waits until every server knows of all slots.
+    pub(crate) async fn start() -> Self {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            servers.push(RedisServer::start(&["--cluster-enabled", "yes"]).await);
+        }
+        let addresses = servers
+            .iter()
+            .map(|server| format!("127.0.0.1:{}", server.port));
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create"]).args(addresses);
+        let output = create.arg("--cluster-yes").output();
+        let output = output.expect("redis-cli starts: install the package redis-tools");
+        assert!(output.status.success(), "{output:?}");
+        for server in &servers {
+            server.wait_for_slots().await;
+        }
+        Self(servers)
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.0.iter().map(RedisServer::url).collect()
+    }
+}
+
+impl RedisServer {
+    async fn wait_for_slots(&self) {
+        for _ in 0..500 {
+            let mut info = Command::new("redis-cli");
+            info.args(["-p", &self.port.to_string(), "cluster", "info"]);
+            let output = info.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            if text.contains("cluster_state:ok") && text.contains("cluster_known_nodes:3") {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the cluster does not come together");
+    }
+}
