@@ -5,21 +5,35 @@
 //! ```
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tripod::lock::{Locks, RedisBackend};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     let url = std::env::args().nth(1);
     let url = url.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
-    let store = RedisBackend::connect(&url).await.map_err(|error| {
-        let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        format!("{error} ({cause})\nstart a server: redis-server --port 6379 --appendonly yes --appendfsync always")
-    })?;
-    let locks = Locks::new(store);
+    let store = match RedisBackend::connect(&url).await {
+        Ok(store) => store,
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string);
+            eprintln!("{error} ({})", cause.unwrap_or_default());
+            eprintln!("start a server: redis-server --appendonly yes --appendfsync always");
+            return ExitCode::FAILURE;
+        }
+    };
+    match print(&Locks::new(store)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
+async fn print(locks: &Locks) -> Result<(), Box<dyn Error>> {
     println!("waits for the lock");
     let guard = locks
         .acquire("examples/printer")
