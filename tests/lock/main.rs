@@ -12,7 +12,6 @@ mod dropped;
 #[cfg(feature = "conformance")]
 mod faulty;
 mod fence;
-mod fence_sql;
 mod handle;
 mod lease;
 mod loss;
@@ -22,6 +21,5 @@ mod names;
 mod odd;
 mod queue;
 mod scripted;
-mod server;
 mod together;
 mod waiting;

@@ -102,7 +102,7 @@ async fn a_lock_is_handed_over_by_a_message_and_leaves_only_its_counter() {
     assert!(guard.release().await.unwrap());
     let guard = waiter.await.unwrap().unwrap();
     // The poll that is the net under it would come after seconds.
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(5));
     assert!(guard.release().await.unwrap());
     let keys: Vec<String> = ask(&server, "KEYS *").await;
     assert_eq!(keys, ["tripod:{a/%7Bb%7D%20c}:t"]);
@@ -167,7 +167,7 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     server.kill();
     let began = Instant::now();
     assert_eq!(short.lost().await, Loss::Expired);
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(5));
     long.check().unwrap();
     let error = locks.try_acquire("other").await.unwrap_err();
     let AcquireError::Store(error) = error else {

@@ -1,11 +1,13 @@
-//! Locks on real servers.
+//! Against real servers.
 #![allow(
-    clippy::unwrap_used,
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::panic,
     dead_code,
-    reason = "a failed assertion is how a test speaks; the servers have other users"
+    reason = "a failed assertion is how a test speaks; the servers have uses to come"
 )]
 
+mod fence_sql;
+#[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
 mod server;

@@ -1,7 +1,7 @@
 //! Servers that a test starts for itself: on loopback, on a free port, in a directory of their own.
 
 pub(crate) mod postgres;
-#[cfg(feature = "redis")]
+#[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis;
 
 use std::net::TcpListener;
