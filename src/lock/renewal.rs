@@ -153,7 +153,7 @@ impl Renewal {
         for (kept, answer) in batch.iter().zip(answers) {
             let tenure = &kept.tenure;
             let proved = match answer {
-                Some(Renewed::Alive(lease)) => tenure.extend(lease, now),
+                Some(Renewed::Alive(lease)) => tenure.extend(lease),
                 Some(Renewed::Gone) => tenure.check(now).and(Err(Loss::Removed)),
                 None => tenure.check(now).map(|()| tenure.lease()),
             };

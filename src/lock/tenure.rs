@@ -62,8 +62,10 @@ impl Tenure {
 
     /// Believes in a lease that an answer has proved, and says which is the better one. An answer
     /// that comes after the deadline proves nothing: the loss may have been seen.
-    pub(super) fn extend(&self, lease: Lease, now: Instant) -> Result<Lease, Loss> {
+    pub(super) fn extend(&self, lease: Lease) -> Result<Lease, Loss> {
         let mut state = self.state.lock();
+        // Read here, so that whoever has seen the loss has seen it before.
+        let now = Instant::now();
         if let Some(loss) = state.loss {
             return Err(loss);
         }

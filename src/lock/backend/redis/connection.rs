@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, SendError};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
 use redis::{
     Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
     RedisResult, ScriptInvocation, ServerErrorKind, Value,
@@ -33,7 +34,9 @@ impl Connection {
     ) -> RedisResult<Self> {
         let info = url.into_connection_info()?;
         let settings = info.redis_settings().clone();
-        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let info = info
+            .set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3))
+            .set_tcp_settings(tcp());
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(TIMEOUT))
             .set_response_timeout(Some(TIMEOUT))
@@ -55,6 +58,7 @@ impl Connection {
         let client = ClusterClientBuilder::new(urls)
             .connection_timeout(TIMEOUT)
             .response_timeout(TIMEOUT)
+            .tcp_settings(tcp())
             .use_protocol(ProtocolVersion::RESP3)
             .push_sender(sender(heard))
             .build()?;
@@ -87,6 +91,14 @@ impl Connection {
     }
 }
 
+/// A connection on which nothing is acknowledged for as long as an answer may take is given up.
+fn tcp() -> TcpSettings {
+    let settings = TcpSettings::default();
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(TIMEOUT);
+    settings
+}
+
 /// What is heard from a server.
 pub(super) enum Heard<'a> {
     /// A message.
@@ -114,35 +126,19 @@ fn tell(push: &PushInfo, heard: &impl Fn(Heard)) {
     }
 }
 
-/// What an error of the client lets the caller conclude.
+/// What an error of the client lets the caller conclude. A script that fails half-way is not undone,
+/// and the client of a cluster sends again what may have been done, and tells of the last failure
+/// only: so little is definite.
 pub(super) fn conclude(error: &RedisError) -> BackendErrorKind {
     use BackendErrorKind::{Corrupt, Indeterminate, Rejected, Unavailable};
     match error.kind() {
-        ErrorKind::Io if error.is_connection_refusal() => Unavailable,
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::NoScript
-            | ServerErrorKind::Moved
-            | ServerErrorKind::Ask
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly,
-        )
-        | ErrorKind::ClusterConnectionNotFound
-        | ErrorKind::MasterNameNotFoundBySentinel
-        | ErrorKind::NoValidReplicasFoundBySentinel => Unavailable,
-        ErrorKind::Extension => match error.code() {
-            Some("MISCONF" | "NOREPLICAS" | "BUSY" | "OOM") => Unavailable,
-            _ => Rejected,
-        },
         ErrorKind::AuthenticationFailed
         | ErrorKind::InvalidClientConfig
-        | ErrorKind::Client
-        | ErrorKind::EmptySentinelList
-        | ErrorKind::RESP3NotSupported
-        | ErrorKind::Server(_) => Rejected,
+        | ErrorKind::RESP3NotSupported => Rejected,
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Corrupt,
+        ErrorKind::Io if error.is_connection_refusal() => Unavailable,
+        // Said before anything is run.
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => Unavailable,
         ErrorKind::Io | _ => Indeterminate,
     }
 }

@@ -47,7 +47,7 @@ impl RedisBackend {
     /// `rediss://` for TLS.
     ///
     /// # Errors
-    /// *Unavailable* or *indeterminate* if it cannot be reached; *rejected* if it refuses the
+    /// *Unavailable* if it cannot be reached; *rejected* if it refuses the
     /// user, is older than 7, or may evict keys: `maxmemory-policy` must be `noeviction`.
     ///
     /// # Cancel safety
@@ -177,8 +177,16 @@ fn listener(bells: &Arc<Bells>) -> impl Fn(Heard) + Send + Sync + 'static {
     }
 }
 
+/// A failure to connect, which changes nothing in the store.
 fn failed(error: RedisError) -> BackendError {
-    failure(error, Verb::Connect)
+    let kind = if error.is_io_error() {
+        BackendErrorKind::Unavailable
+    } else if conclude(&error) == BackendErrorKind::Indeterminate {
+        BackendErrorKind::Rejected
+    } else {
+        conclude(&error)
+    };
+    BackendError::new(kind, Verb::Connect).with_source(error)
 }
 
 fn failure(error: RedisError, verb: Verb) -> BackendError {
@@ -234,7 +242,12 @@ impl LockBackend for RedisBackend {
         Box::pin(async move {
             let mut step = self.step(entry.name(), "claim");
             step.arg(id(entry.holder()));
-            self.take(Verb::Claim, &step, answer::claimed).await
+            let claimed = self.take(Verb::Claim, &step, answer::claimed).await?;
+            if !matches!(claimed, Claimed::Waiting(_)) {
+                // Others of this process may listen for the same entry.
+                self.bells.ring(entry.holder());
+            }
+            Ok(claimed)
         })
     }
 

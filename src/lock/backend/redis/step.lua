@@ -1,4 +1,6 @@
--- One step on one lock, as the law of LockBackend has it.
+#!lua flags=allow-oom
+-- One step on one lock, as the law of LockBackend has it. It is taken though memory is full, for a
+-- renewal needs none; and by no replica.
 --
 -- KEYS[1]  the entries: a hash, holder id -> packed entry; it expires with the last of them
 -- KEYS[2]  the last fencing token; it expires a day after the time that it names
@@ -244,7 +246,7 @@ local function leave()
   if mine then
     remove(mine.kind == 'h' and holders or waiters, mine)
     if mine.kind == 'w' and mine.channel ~= '' then
-      redis.call('PUBLISH', 'tripod:' .. mine.channel, id)
+      redis.pcall('PUBLISH', 'tripod:' .. mine.channel, id)
     end
   end
   return { 'true' }
@@ -279,7 +281,8 @@ local function inspect()
   return all
 end
 
--- Tells those who may hold after this step: the first ones, up to the first who may not.
+-- Tells those who may hold after this step: the first ones, up to the first who may not. A message
+-- that is refused does not undo the step.
 local function tell()
   local before = {}
   for _, w in ipairs(waiters) do
@@ -287,7 +290,7 @@ local function tell()
       return
     end
     if w.channel ~= '' then
-      redis.call('PUBLISH', 'tripod:' .. w.channel, w.id)
+      redis.pcall('PUBLISH', 'tripod:' .. w.channel, w.id)
     end
     before = { w }
   end
