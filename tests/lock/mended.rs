@@ -13,6 +13,12 @@ use crate::scripted::{AT_ONCE, Fate, Scripted};
 const S: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
+/// A runtime whose tasks run though nobody waits in it.
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
 fn scripted() -> (Scripted, Locks) {
     let store = Scripted::default();
     (store.clone(), Locks::new(store))
@@ -35,10 +41,6 @@ async fn many_ttls_are_renewed_after_a_pause() {
     sleep(MS).await;
     advance(4 * S).await; // a pause of 4 s of 10
     sleep(60 * S).await;
-    println!(
-        "calls {:?}",
-        store.calls(Verb::Renew).iter().take(20).collect::<Vec<_>>()
-    );
     for g in &guards {
         g.check().unwrap();
     }
@@ -62,22 +64,14 @@ async fn renewals_that_hang_do_not_keep_others_waiting() {
     store.on(Verb::Renew, AT_ONCE); // the store is well
     let short = locks.acquire("short").ttl(10 * S).await.unwrap();
     sleep(60 * S).await;
-    println!("renew calls {}", store.calls(Verb::Renew).len());
     short.check().unwrap();
 }
 
 #[test]
 fn a_flush_outlives_the_runtime_of_the_tasks() {
-    let rt = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
     let (store, locks) = scripted();
-    let a = rt();
-    let b = rt();
+    let a = runtime();
+    let b = runtime();
     // 65 so that one is still queued behind 64 under way
     store.on(Verb::Leave, Fate::Hang);
     let guards: Vec<_> = a.block_on(async {
@@ -102,16 +96,9 @@ fn a_flush_outlives_the_runtime_of_the_tasks() {
 
 #[test]
 fn a_wait_outlives_the_runtime_of_the_tasks() {
-    let rt = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
     let (store, locks) = scripted();
-    let a = rt();
-    let b = rt();
+    let a = runtime();
+    let b = runtime();
     a.block_on(async {
         locks.try_acquire("warm").await.unwrap();
     });
@@ -137,7 +124,6 @@ async fn a_clean_up_whose_answer_is_lost_is_tried_again_soon() {
     store.on(Verb::Leave, AT_ONCE);
     let began = Instant::now();
     let next = locks.acquire("a").await.unwrap();
-    println!("leaves sent {}", store.calls(Verb::Leave).len());
     drop(next);
     assert!(
         began.elapsed() < 20 * S,
@@ -370,4 +356,24 @@ async fn run_does_not_poll_the_work_after_the_deadline_though_no_timer_has_fired
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_ends_past_the_deadline_is_told_so_though_the_store_still_has_the_entry() {
+    let (store, locks) = scripted();
+    let error = locks.acquire("a").ttl(10 * S).run(async |_| {
+        // The deadline is 102 ms before the end of the TTL; nothing is awaited in between.
+        let mut late = Box::pin(advance(9_950 * MS));
+        std::future::poll_fn(|context| {
+            let _ = late.as_mut().poll(context);
+            std::task::Poll::Ready(())
+        })
+        .await;
+    });
+    let error = error.await.unwrap_err();
+    let tripod::lock::RunError::Lost { loss, finished } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((loss, finished), (tripod::lock::Loss::Expired, true));
+    assert!(store.calls(Verb::Release).is_empty());
 }
