@@ -27,6 +27,14 @@ need cc gcc libc6-dev
 # Tests start servers of their own; Debian keeps PostgreSQL's programs out of the path.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
 need redis-server redis-server
+need redis-sentinel redis-sentinel
+need pgbouncer pgbouncer
+need etcd etcd-server
+need java default-jre-headless
+[ -e /usr/share/java/zookeeper.jar ] || need zookeeper.jar zookeeper
+need openssl openssl
+# The client of etcd is generated from the protocol's description when it is built.
+need protoc protobuf-compiler libprotobuf-dev
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
@@ -64,7 +72,7 @@ echo "$tree"
 count=$(echo "$tree" | wc -l)
 echo "$count crates"
 [ "$count" -le 45 ] || { echo "the default tree has $count crates, more than 45" >&2; exit 1; }
-for optional in crc32fast md-5 redis serde; do
+for optional in crc32fast etcd-client md-5 redis serde tokio-postgres zookeeper-client; do
     if echo "$tree" | grep -q "^$optional "; then
         echo "$optional must not be in the default tree" >&2
         exit 1

@@ -122,14 +122,14 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
-#[cfg(feature = "redis")]
-pub use backend::RedisBackend;
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
 pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
+#[cfg(feature = "redis")]
+pub use backend::{RedisBackend, Tls};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

@@ -1,8 +1,12 @@
 //! The trait that every store of locks implements.
 
 mod answer;
+#[cfg(feature = "redis")]
+mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "redis")]
+mod encoding;
 mod error;
 mod inspection;
 mod memory;
@@ -10,6 +14,8 @@ mod metadata;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
+#[cfg(feature = "redis")]
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +33,8 @@ pub use metadata::{Metadata, MetadataError};
 #[cfg(feature = "redis")]
 pub use redis::RedisBackend;
 pub use request::{Entry, Request, TtlError};
+#[cfg(feature = "redis")]
+pub use tls::Tls;
 
 /// A store of locks: the contract between the handle ([`Locks`](super::Locks)) and the world.
 ///

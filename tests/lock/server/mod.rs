@@ -1,5 +1,6 @@
 //! Servers that a test starts for itself: on loopback, on a free port, in a directory of their own.
 
+pub(crate) mod certificates;
 pub(crate) mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis;

@@ -1,11 +1,9 @@
 //! Locks on Redis.
 
 mod answer;
-mod bells;
 mod connection;
 
 use std::fmt;
-use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +16,13 @@ use crate::future::BoxFuture;
 use crate::lock::fence::FencingToken;
 use crate::lock::name::{HolderId, LockName};
 
+use super::bells::Bells;
+use super::encoding::encoded;
 use super::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Inspection, LockBackend, Renewed,
     Request, Verb,
 };
 use answer::Garbled;
-use bells::Bells;
 use connection::{Connection, Heard, conclude};
 
 /// Locks on a Redis server, or on a cluster of them; version 7 or later.
@@ -140,18 +139,9 @@ impl RedisBackend {
     }
 }
 
-/// `tripod:{name}`, with every byte that is not a letter, a digit or one of `-_./` as `%XX`, so that
-/// the braces are the only ones and mark the hash slot.
+/// `tripod:{name}`, encoded so that the braces are the only ones and mark the hash slot.
 fn key(name: &LockName) -> String {
-    let mut key = "tripod:{".to_owned();
-    for byte in name.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_./".contains(&byte) {
-            key.push(char::from(byte));
-        } else {
-            let _ = write!(key, "%{byte:02X}");
-        }
-    }
-    key + "}"
+    format!("tripod:{{{}}}", encoded(name, b"-_./"))
 }
 
 fn id(holder: HolderId) -> String {
