@@ -2,7 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod postgres;
-#[cfg(all(feature = "redis", feature = "conformance"))]
+#[cfg(feature = "redis")]
 pub(crate) mod redis;
 
 use std::net::TcpListener;
@@ -62,6 +62,12 @@ impl Process {
                 panic!("{program:?} does not start ({error}): install the package {package}")
             }
         }
+    }
+}
+
+impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 
