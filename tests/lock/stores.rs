@@ -10,4 +10,6 @@
 mod fence_sql;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_clock;
 mod server;

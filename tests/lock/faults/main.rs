@@ -14,6 +14,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     clippy::print_stdout,
     dead_code,
     missing_docs,
@@ -172,6 +173,9 @@ fn judge(
     } = broken;
     let unexpected: &[&Vec<String>] = match expected {
         Expected::Safe => &[tokens, exclusion, fence, others, afterwards],
+        Expected::LosesLeases if exclusion.is_empty() => {
+            return Err("no lease was lost: it shows nothing".into());
+        }
         Expected::LosesLeases => &[tokens, fence, afterwards],
         Expected::CaughtWithoutDeadline => {
             return if exclusion.is_empty() {

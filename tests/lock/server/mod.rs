@@ -1,6 +1,8 @@
 //! Servers that a test starts for itself: on loopback, on a free port, in a directory of their own.
 
 pub(crate) mod certificates;
+#[cfg(feature = "redis")]
+pub(crate) mod clock;
 pub(crate) mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

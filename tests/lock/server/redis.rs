@@ -1,11 +1,13 @@
 //! A Redis server.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use super::clock::Clock;
 use super::{Directory, Process, free_port};
 
 pub(crate) struct RedisServer {
@@ -13,16 +15,27 @@ pub(crate) struct RedisServer {
     process: Option<Process>,
     directory: Directory,
     options: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl RedisServer {
     /// Starts one with these options beside the usual, and waits until it listens.
     pub(crate) async fn start(options: &[&str]) -> Self {
+        Self::start_in(options, Vec::new()).await
+    }
+
+    /// Starts one that goes by this clock.
+    pub(crate) async fn start_with_clock(options: &[&str], clock: &Clock) -> Self {
+        Self::start_in(options, clock.environment().into()).await
+    }
+
+    async fn start_in(options: &[&str], environment: Vec<(&'static str, PathBuf)>) -> Self {
         let mut server = Self {
             port: free_port(),
             process: None,
             directory: Directory::new(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
+            environment,
         };
         server.restart().await;
         server
@@ -41,7 +54,8 @@ impl RedisServer {
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--daemonize", "no", "--dir"])
             .arg(self.directory.path())
-            .args(&self.options);
+            .args(&self.options)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)));
         self.process = Some(Process::start(command, "redis-server"));
         for _ in 0..500 {
             if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
