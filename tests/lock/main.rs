@@ -6,6 +6,7 @@
     reason = "a failed assertion is how a test speaks"
 )]
 
+mod complete;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod dropped;

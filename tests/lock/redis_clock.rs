@@ -71,7 +71,7 @@ async fn a_clock_that_jumps_back_holds_leases_for_as_long_and_fencing_tokens_sti
     assert!(after > before);
     clock.set(0);
     sleep(ttl).await;
-    other.acquire("dead").wait(ttl).await.unwrap();
+    drop(other.acquire("dead").wait(ttl).await.unwrap());
 }
 
 #[tokio::test]
