@@ -89,6 +89,7 @@ fn main() {
 
 fn trials() -> Vec<Trial> {
     vec![
+        Trial::test("a_seed_gives_its_plan_again", a_seed_gives_its_plan_again),
         trial("redis_with_appendfsync_always", Expected::Safe, redis),
         trial(
             "redis_that_forgets_when_killed",
@@ -106,6 +107,19 @@ fn trials() -> Vec<Trial> {
             redis,
         ),
     ]
+}
+
+fn a_seed_gives_its_plan_again() -> Result<(), Failed> {
+    let plan = |seed| {
+        let setup = Setup {
+            seed,
+            ..setup(Expected::Safe)
+        };
+        setup.plan().to_string()
+    };
+    assert_eq!(plan(1), plan(1));
+    assert_ne!(plan(1), plan(2));
+    Ok(())
 }
 
 async fn redis() -> Box<dyn Server> {
@@ -130,7 +144,8 @@ where
             let history = run(&mut *server, &setup).await;
             let broken = Broken::by(&history);
             println!("{}", Report::new(&title, &setup, &history, &broken));
-            judge(expected, &setup, &history, &broken).map_err(Failed::from)
+            let judged = judge(expected, &setup, &history, &broken);
+            judged.map_err(|what| Failed::from(format!("{what}\n{}", setup.plan())))
         })
     })
 }

@@ -29,6 +29,12 @@ pub struct Setup {
     pub fence: bool,
 }
 
+impl Setup {
+    pub fn plan(&self) -> Plan {
+        Plan::new(self.seed, self.time, self.ttl)
+    }
+}
+
 /// A worker and its successors.
 struct Worker<'a> {
     number: usize,
@@ -39,7 +45,7 @@ struct Worker<'a> {
 }
 
 pub async fn run(server: &mut dyn Server, setup: &Setup) -> History {
-    let plan = Plan::new(setup.seed, setup.time, setup.ttl);
+    let plan = setup.plan();
     let history = Mutex::new(History::default());
     let (resource, address) = resource(setup);
     let mut workers = Vec::new();
