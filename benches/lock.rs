@@ -6,15 +6,17 @@
     reason = "a bench may stop, and its figures are for people"
 )]
 
+mod medians;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
+use medians::Medians;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::{JoinSet, yield_now};
@@ -271,52 +273,42 @@ fn one_name(c: &mut Criterion, runtime: &Runtime) {
     }
 }
 
-/// The medians of this run, read back from where criterion keeps them.
-struct Medians(PathBuf);
-
-impl Medians {
-    /// In nanoseconds; `None` where this run did not measure it.
-    fn get(&self, group: &str, function: &str) -> Option<f64> {
-        let path = self.0.join(group).join(function).join("new/estimates.json");
-        let estimates: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        estimates.get("median")?.get("point_estimate")?.as_f64()
-    }
-
-    fn ratio(&self, group: &str, [function, bound]: [&str; 2]) {
-        let [ours, theirs] = [function, bound].map(|name| self.get(group, name));
-        match ours.zip(theirs) {
-            Some((ours, theirs)) => {
-                println!("{group}  {function} / {bound} = {:.2}", ours / theirs);
-            }
-            None => println!("{group}  {function} / {bound}: not measured in this run"),
-        }
-    }
-}
-
 fn report(medians: &Medians) {
     println!("\nratios of medians of this run");
     for function in ["prepared_name", "str", "try_acquire", "store_only", "drop"] {
-        medians.ratio("lock_uncontended", [function, "mutexes"]);
+        medians.ratio("lock_uncontended", "", [function, "mutexes"], "no target");
     }
-    medians.ratio("lock_uncontended", ["store_only", "prepared_name"]);
-    medians.ratio("lock_uncontended", ["acquire_all_3", "prepared_name"]);
-    medians.ratio("lock_many_names", ["cycled", "mutexes"]);
-    medians.ratio("lock_many_names", ["cycled_10000_held", "mutexes"]);
-    medians.ratio("lock_one_name", ["locks", "mutexes"]);
-    medians.ratio("lock_one_name", ["locks_in_turn", "mutexes_in_turn"]);
+    medians.ratio(
+        "lock_uncontended",
+        "",
+        ["store_only", "prepared_name"],
+        "no target",
+    );
+    medians.ratio(
+        "lock_uncontended",
+        "",
+        ["acquire_all_3", "prepared_name"],
+        "no target",
+    );
+    medians.ratio("lock_many_names", "", ["cycled", "mutexes"], "no target");
+    medians.ratio(
+        "lock_many_names",
+        "",
+        ["cycled_10000_held", "mutexes"],
+        "no target",
+    );
+    medians.ratio("lock_one_name", "", ["locks", "mutexes"], "no target");
+    medians.ratio(
+        "lock_one_name",
+        "",
+        ["locks_in_turn", "mutexes_in_turn"],
+        "no target",
+    );
 }
 
 fn main() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion-lock");
-    // What an earlier run measured must not be taken for this one's.
-    let _ = std::fs::remove_dir_all(&dir);
-    let mut criterion = Criterion::default()
-        .output_directory(&dir)
-        .sample_size(30)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args();
+    let medians = Medians::of("lock");
+    let mut criterion = medians.criterion();
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -326,5 +318,5 @@ fn main() {
     many_names(&mut criterion, &runtime);
     one_name(&mut criterion, &runtime);
     criterion.final_summary();
-    report(&Medians(dir));
+    report(&medians);
 }

@@ -9,11 +9,12 @@
     reason = "a bench may stop, and its figures are for people"
 )]
 
+mod medians;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput};
+use medians::Medians;
 use sha2::{Digest, Sha256};
 use tripod::ring::{
     Allocated, BoundedLoads, Change, HashRing, LoadFactor, Node, Placement, Sha256V1, Xxh3V1,
@@ -194,37 +195,6 @@ fn other_lookups(c: &mut Criterion) {
     });
 }
 
-/// The medians of this run, read back from where criterion keeps them.
-struct Medians(PathBuf);
-
-impl Medians {
-    /// In nanoseconds; `None` where this run did not measure it.
-    fn get(&self, group: &str, function: &str, value: &str) -> Option<f64> {
-        let path = self
-            .0
-            .join(group)
-            .join(function)
-            .join(value)
-            .join("new/estimates.json");
-        let estimates: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        estimates.get("median")?.get("point_estimate")?.as_f64()
-    }
-
-    fn ratio(&self, group: &str, value: &str, [function, bound]: [&str; 2], target: &str) {
-        let [ours, theirs] = [function, bound].map(|name| self.get(group, name, value));
-        match ours.zip(theirs) {
-            Some((ours, theirs)) => {
-                println!(
-                    "{value:>9}  {function} / {bound} = {:.2}  ({target})",
-                    ours / theirs
-                );
-            }
-            None => println!("{value:>9}  {function} / {bound}: not measured in this run"),
-        }
-    }
-}
-
 fn report(medians: &Medians) {
     println!("\nratios of medians of this run");
     for size in SIZES {
@@ -269,18 +239,11 @@ fn report(medians: &Medians) {
 }
 
 fn main() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
-    // What an earlier run measured must not be taken for this one's.
-    let _ = std::fs::remove_dir_all(&dir);
-    let mut criterion = Criterion::default()
-        .output_directory(&dir)
-        .sample_size(30)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args();
+    let medians = Medians::of("ring");
+    let mut criterion = medians.criterion();
     lookups(&mut criterion);
     changes(&mut criterion);
     other_lookups(&mut criterion);
     criterion.final_summary();
-    report(&Medians(dir));
+    report(&medians);
 }
