@@ -128,8 +128,12 @@ pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
+#[cfg(feature = "etcd")]
+pub use backend::{ConnectEtcd, EtcdBackend};
 #[cfg(feature = "redis")]
-pub use backend::{RedisBackend, Tls};
+pub use backend::RedisBackend;
+#[cfg(any(feature = "etcd", feature = "redis"))]
+pub use backend::Tls;
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{
