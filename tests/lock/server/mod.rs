@@ -1,9 +1,13 @@
 //! Servers that a test starts for itself: on loopback, on a free port, in a directory of their own.
 
 pub(crate) mod certificates;
+#[cfg(all(feature = "etcd", feature = "conformance"))]
+pub(crate) mod etcd;
 pub(crate) mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis;
+#[cfg(all(feature = "etcd", feature = "conformance"))]
+pub(crate) mod wire;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

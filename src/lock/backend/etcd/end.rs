@@ -17,7 +17,7 @@ use super::trouble::Trouble;
 
 impl Store {
     pub(super) async fn release(&self, entry: &Entry) -> Result<bool, Trouble> {
-        let Some(naming) = self.table.name_any(entry) else {
+        let Some(naming) = self.table.name_to_end(entry) else {
             return Ok(false);
         };
         if let Stage::Left { .. } = naming.stage() {
@@ -40,7 +40,7 @@ impl Store {
     }
 
     pub(super) async fn leave(&self, entry: &Entry) -> Result<(), Trouble> {
-        let Some(naming) = self.table.name_any(entry) else {
+        let Some(naming) = self.table.name_to_end(entry) else {
             return Ok(());
         };
         if let Stage::Left { .. } = naming.stage() {

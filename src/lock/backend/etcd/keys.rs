@@ -109,6 +109,11 @@ impl LockKeys {
         [Span::between(from, before), Span::between(after, to)]
     }
 
+    /// All waiters.
+    pub(super) fn waiters(&self) -> Span {
+        Span::under(format!("{}w/", self.0))
+    }
+
     /// Waiters of larger priorities.
     pub(super) fn more_urgent(&self, priority: u8) -> Span {
         let to = format!("{}w/{:02x}/", self.0, u8::MAX - priority);

@@ -9,7 +9,7 @@ use etcd_client::{
     Client, ConnectOptions, Error, KvClient, LeaseClient, Txn, TxnResponse, WatchClient,
 };
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::trouble::Trouble;
 
@@ -115,16 +115,23 @@ impl Link {
 
     /// The client in use, or another one.
     pub(super) async fn used(&self, until: Instant) -> Result<Arc<Used>, Trouble> {
-        if let Some(used) = self.current()? {
+        if let Some(used) = self.current() {
             return Ok(used);
         }
         let out_of_time = |_| Trouble::unavailable("no connection was made in time");
         let joining = timeout_at(until, self.joining.lock()).await;
         let _joining = joining.map_err(out_of_time)?;
-        if let Some(used) = self.current()? {
+        if let Some(used) = self.current() {
             return Ok(used);
         }
-        let number = self.place.lock().number;
+        let (number, not_before) = {
+            let place = self.place.lock();
+            (place.number, place.not_before)
+        };
+        if let Some(not_before) = not_before {
+            let paused = timeout_at(until, sleep_until(not_before)).await;
+            paused.map_err(out_of_time)?;
+        }
         let at = number.checked_rem(self.endpoints.len()).unwrap_or_default();
         let Some(endpoint) = self.endpoints.get(at) else {
             return Err(Trouble::rejected("no endpoint"));
@@ -153,13 +160,8 @@ impl Link {
         }
     }
 
-    fn current(&self) -> Result<Option<Arc<Used>>, Trouble> {
-        let place = self.place.lock();
-        let pauses = place.not_before.is_some_and(|time| Instant::now() < time);
-        if place.client.is_none() && pauses {
-            return Err(Trouble::unavailable("no server answered a moment ago"));
-        }
-        Ok(place.client.clone())
+    fn current(&self) -> Option<Arc<Used>> {
+        self.place.lock().client.clone()
     }
 
     /// Does without this client from now on.
@@ -170,15 +172,15 @@ impl Link {
         }
     }
 
-    /// The next server's turn. A pause is made when all have failed.
+    /// The next server's turn. Once all have failed, a pause is made between one and another.
     fn pass_on(&self, place: &mut Place) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         place.client = None;
         place.number = place.number.wrapping_add(1);
         let servers = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
-        let rounds = (failures.saturating_add(1)).checked_div(servers);
-        let last = (failures.saturating_add(1)).checked_rem(servers) == Some(0);
-        place.not_before = last.then(|| Instant::now() + pause(rounds.unwrap_or(1), PAUSE_MAX));
+        let pauses = failures.checked_sub(servers.saturating_sub(1));
+        let pauses = pauses.filter(|pauses| *pauses > 0);
+        place.not_before = pauses.map(|pauses| Instant::now() + pause(pauses, PAUSE_MAX));
     }
 }
 

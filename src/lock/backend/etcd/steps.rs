@@ -41,9 +41,15 @@ impl Wish {
     /// Grants one who is not in the queue and may hold by this snapshot, if nobody came since.
     pub(super) fn grant(&self, lease: Terms, snapshot: &Snapshot) -> Txn {
         let (floor, floor_holds) = snapshot.floor(&self.keys);
-        let unchanged = self.keys.all().nothing_new_since(snapshot.revision);
         let mut grants = self.is_new().to_vec();
-        grants.extend([unchanged, floor_holds]);
+        grants.push(floor_holds);
+        if self.mode == Mode::Shared && floor != 0 {
+            // Others who read may come meanwhile, and nobody else: one of them is there.
+            grants.extend(self.keys.unshared().map(|span| span.is_empty()));
+            grants.push(self.keys.waiters().nothing_new_since(snapshot.revision));
+        } else {
+            grants.push(self.keys.all().nothing_new_since(snapshot.revision));
+        }
         let held = [self.put_held(lease, floor)];
         Txn::new().when(grants).and_then(held).or_else(self.look())
     }

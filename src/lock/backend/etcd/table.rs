@@ -61,6 +61,8 @@ pub(super) enum Stage {
 pub(super) struct Naming<'a> {
     table: &'a Table,
     pub(super) wish: Arc<Wish>,
+    /// Whether its time begins anew.
+    prolongs: bool,
 }
 
 /// What the task of a lease has to do.
@@ -93,21 +95,23 @@ impl Table {
         if matches!(entry.stage, Stage::Leaving | Stage::Left { .. }) {
             return Err(Trouble::rejected("the id has left"));
         }
-        Ok(entry.name(self))
+        Ok(entry.name(self, true))
     }
 
     /// Names an entry, if it is not about to be removed.
     pub(super) fn name(&self, entry: &Entry) -> Option<Naming<'_>> {
-        let naming = self.name_any(entry)?;
-        let gone = matches!(naming.stage(), Stage::Leaving | Stage::Left { .. });
-        (!gone).then_some(naming)
-    }
-
-    /// Names an entry, whatever has become of it.
-    pub(super) fn name_any(&self, entry: &Entry) -> Option<Naming<'_>> {
         let mut known = self.known.lock();
         let found = known.get_mut(&entry.holder())?;
-        (found.wish.name == *entry.name()).then(|| found.name(self))
+        let gone = matches!(found.stage, Stage::Leaving | Stage::Left { .. });
+        let ours = found.wish.name == *entry.name();
+        (ours && !gone).then(|| found.name(self, true))
+    }
+
+    /// Names an entry that is to end, whatever has become of it.
+    pub(super) fn name_to_end(&self, entry: &Entry) -> Option<Naming<'_>> {
+        let mut known = self.known.lock();
+        let found = known.get_mut(&entry.holder())?;
+        (found.wish.name == *entry.name()).then(|| found.name(self, false))
     }
 
     /// What is known of an entry, without naming it.
@@ -180,12 +184,15 @@ fn give_back(known: &mut HashMap<HolderId, Known>) {
 }
 
 impl Known {
-    fn name<'a>(&mut self, table: &'a Table) -> Naming<'a> {
+    fn name<'a>(&mut self, table: &'a Table, prolongs: bool) -> Naming<'a> {
         self.calls += 1;
-        self.named = Instant::now();
+        if prolongs {
+            self.named = Instant::now();
+        }
         Naming {
             table,
             wish: Arc::clone(&self.wish),
+            prolongs,
         }
     }
 
@@ -262,7 +269,11 @@ impl Naming<'_> {
 
     /// It is gone.
     pub(super) fn left(&self, barred: bool) {
-        self.with(|known| known.stage = Stage::Left { barred });
+        self.with(|known| {
+            known.stage = Stage::Left { barred };
+            // The bar is there for a TTL from now.
+            known.named = Instant::now();
+        });
         self.table.bells.ring(self.wish.holder);
     }
 
@@ -279,7 +290,10 @@ impl Drop for Naming<'_> {
             return;
         };
         found.calls -= 1;
-        found.named = Instant::now();
+        // What was answered is believed in from before now.
+        if self.prolongs {
+            found.named = Instant::now();
+        }
         let nothing = match found.stage {
             Stage::Unknown => found.unanswered == 0,
             Stage::Left { barred } => !barred,

@@ -1,6 +1,5 @@
 //! What went wrong, and what may be concluded.
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};

@@ -1,0 +1,3 @@
+//! Locks on etcd, against a real server.
+
+mod law;
