@@ -7,6 +7,8 @@ use etcd_client::{
     Certificate, Client, ConnectOptions, GetOptions, Identity, Permission, PermissionType,
     TlsOptions,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::certificates::Certificates;
@@ -152,5 +154,17 @@ impl EtcdServer {
         let found = self.client(None).await.get("", Some(all)).await.unwrap();
         let keys = found.kvs().iter().map(|kv| kv.key_str().unwrap().to_owned());
         keys.collect()
+    }
+
+    /// The sum of what the server counts under this name and label.
+    pub(crate) async fn counted(&self, name: &str, label: &str) -> f64 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let request = "GET /metrics HTTP/1.0\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        let numbers = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        numbers.sum()
     }
 }
