@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use etcd_client::PutOptions;
 use tokio::time::{sleep, timeout};
-use tripod::lock::{
-    BackendErrorKind, Claimed, Enqueued, LockBackend, Mode, Renewed, Request,
-};
+use tripod::lock::{BackendErrorKind, Claimed, Enqueued, LockBackend, Mode, Renewed, Request};
 
 use super::{backend, claims, granted, request, waits, wired, within};
 use crate::server::etcd::EtcdServer;
@@ -38,7 +36,11 @@ async fn an_entry_whose_answer_was_lost_is_found_again_or_removed() {
         }
     }
     let keys = server.keys().await;
-    assert_eq!(keys.iter().filter(|key| key.contains("/:lock/")).count(), 1, "{keys:?}");
+    assert_eq!(
+        keys.iter().filter(|key| key.contains("/:lock/")).count(),
+        1,
+        "{keys:?}"
+    );
 }
 
 #[tokio::test]
@@ -55,13 +57,20 @@ async fn an_id_that_left_in_doubt_is_kept_out_for_its_ttl_and_forgotten_then() {
     // As a request would that was under way all the while.
     let error = far.enqueue(&lost).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Rejected);
-    let error = far.enqueue(&lost.clone().without_waiting()).await.unwrap_err();
+    let error = far
+        .enqueue(&lost.clone().without_waiting())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Rejected);
     waits(&far, &alone).await;
     within(Duration::from_secs(12), "the bar goes", async || {
         drop(near.renew(&[request(0).entry().clone()]).await);
         drop(far.claim(alone.entry()).await);
-        server.keys().await.iter().all(|key| !key.contains("/:left/"))
+        server
+            .keys()
+            .await
+            .iter()
+            .all(|key| !key.contains("/:left/"))
     })
     .await;
 }
@@ -82,7 +91,10 @@ async fn what_lands_after_it_was_forgotten_is_removed() {
     let lease = leases.leases().first().unwrap().id();
     let late = format!("tripod/:lock/b/h/x/{}", tripod::lock::HolderId::new(7, 7));
     let under = PutOptions::new().with_lease(lease);
-    client.put(late.as_str(), "5|0|", Some(under)).await.unwrap();
+    client
+        .put(late.as_str(), "5|0|", Some(under))
+        .await
+        .unwrap();
     within(Duration::from_secs(12), "the stray goes", async || {
         drop(backend.renew(&[kept.entry().clone()]).await);
         !server.keys().await.contains(&late)
@@ -120,7 +132,10 @@ async fn a_claim_whose_answer_was_lost_keeps_its_token_and_floor() {
     claim.await;
     wire.swallow_answers(false);
     let seen = far.inspect(reader.entry().name()).await.unwrap();
-    let held = seen.holders().iter().find(|held| held.holder() == reader.entry().holder());
+    let held = seen
+        .holders()
+        .iter()
+        .find(|held| held.holder() == reader.entry().holder());
     let pass = held.unwrap().pass();
     assert_eq!(pass.floor(), lowest);
     // The lowest goes, and another comes: what was granted stays.
@@ -138,8 +153,18 @@ async fn a_forced_release_and_a_revoked_lease_are_noticed_by_a_renewal() {
     let backend = backend(&server).await;
     let (forced, revoked) = (request(1), request(2));
     let token = granted(&backend, &forced).await.pass().token();
-    assert!(backend.force_release(forced.entry().name(), token).await.unwrap());
-    assert!(!backend.force_release(forced.entry().name(), token).await.unwrap());
+    assert!(
+        backend
+            .force_release(forced.entry().name(), token)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !backend
+            .force_release(forced.entry().name(), token)
+            .await
+            .unwrap()
+    );
     let renew = async |request: &Request| {
         let mut answers = backend.renew(&[request.entry().clone()]).await;
         answers.pop().unwrap().unwrap()
@@ -178,7 +203,7 @@ async fn a_ttl_is_whole_seconds_and_no_shorter_than_the_server_grants() {
         let lease = granted(&backend, &request).await.lease();
         assert_eq!(lease.ttl(), Duration::from_secs(in_force));
         let seen = backend.inspect(request.entry().name()).await.unwrap();
-        let remaining = seen.holders()[0].remaining();
+        let remaining = seen.holders().first().unwrap().remaining();
         assert_eq!(remaining, Duration::from_secs(in_force));
         assert!(backend.release(request.entry()).await.unwrap());
     }
@@ -201,7 +226,10 @@ async fn damaged_entries_are_told_and_no_panic() {
         client.put(key.as_str(), value, None).await.unwrap();
         let error = backend.enqueue(&request(1)).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Corrupt, "{key} {value}");
-        let error = backend.inspect(request(1).entry().name()).await.unwrap_err();
+        let error = backend
+            .inspect(request(1).entry().name())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Corrupt, "{key} {value}");
         client.delete(key.as_str(), None).await.unwrap();
         backend.leave(request(1).entry()).await.unwrap();

@@ -30,14 +30,20 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     let mut server = EtcdServer::start().await;
     let locks = locks(&server).await;
     let acquire = |name, secs| locks.acquire(name).ttl(Duration::from_secs(secs));
-    let (long, short) = (acquire("long", 30).await.unwrap(), acquire("short", 3).await.unwrap());
+    let (long, short) = (
+        acquire("long", 30).await.unwrap(),
+        acquire("short", 3).await.unwrap(),
+    );
     let (first, second) = (long.fencing_token(), short.fencing_token());
     let lasts = short.remaining();
     server.kill();
     let began = Instant::now();
     assert_eq!(short.lost().await, Loss::Expired);
     // A renewal may have been answered since it was granted.
-    assert!(began.elapsed() + Duration::from_millis(50) >= lasts, "{lasts:?}");
+    assert!(
+        began.elapsed() + Duration::from_millis(50) >= lasts,
+        "{lasts:?}"
+    );
     assert!(began.elapsed() < Duration::from_secs(4));
     long.check().unwrap();
     let error = locks.try_acquire("other").await.unwrap_err();
@@ -80,7 +86,11 @@ async fn connections_that_are_cut_are_made_anew_and_no_lease_is_lost() {
     let server = EtcdServer::start().await;
     let (wire, backend) = wired(&server).await;
     let locks = Locks::new(backend);
-    let guard = locks.acquire("a").ttl(Duration::from_secs(3)).await.unwrap();
+    let guard = locks
+        .acquire("a")
+        .ttl(Duration::from_secs(3))
+        .await
+        .unwrap();
     for _ in 0..6 {
         wire.reset();
         sleep(Duration::from_millis(700)).await;
@@ -125,7 +135,7 @@ async fn every_call_ends_though_nothing_comes_through() {
             backend.force_release(name, token),
         );
         assert!(enqueued.is_err() && claimed.is_err() && left.is_err());
-        assert!(seen.is_err() && forced.is_err() && renewed[0].is_err());
+        assert!(seen.is_err() && forced.is_err() && renewed.iter().all(Result::is_err));
         backend.release(holder.entry()).await.unwrap_err();
     };
     timeout(Duration::from_secs(6), calls).await.unwrap();
@@ -135,7 +145,10 @@ async fn every_call_ends_though_nothing_comes_through() {
 async fn of_several_servers_one_that_answers_is_found() {
     let server = EtcdServer::start().await;
     let dead = format!("http://127.0.0.1:{}", free_port());
-    for urls in [format!("{dead},{}", server.url()), format!("{}, {dead}", server.url())] {
+    for urls in [
+        format!("{dead},{}", server.url()),
+        format!("{}, {dead}", server.url()),
+    ] {
         let backend = EtcdBackend::connect(&urls).await.unwrap();
         let locks = Locks::new(backend);
         locks.acquire("a").await.unwrap().release().await.unwrap();
@@ -147,13 +160,27 @@ async fn a_store_that_is_not_there_is_unavailable_and_nonsense_is_rejected() {
     let dead = format!("http://127.0.0.1:{}", free_port());
     let error = EtcdBackend::connect(&dead).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Unavailable);
-    for wrong in ["", "nonsense", "redis://127.0.0.1", "http://", "http://a b", "http://u:p@h"] {
+    for wrong in [
+        "",
+        "nonsense",
+        "redis://127.0.0.1",
+        "http://",
+        "http://a b",
+        "http://u:p@h",
+    ] {
         let error = EtcdBackend::connect(wrong).await.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Rejected, "{wrong}: {error:?}");
+        assert_eq!(
+            error.kind(),
+            BackendErrorKind::Rejected,
+            "{wrong}: {error:?}"
+        );
     }
     let error = EtcdBackend::connect(&dead).prefix("a:b").await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Rejected);
-    let error = EtcdBackend::connect(&dead).tls(tripod::lock::Tls::new()).await.unwrap_err();
+    let error = EtcdBackend::connect(&dead)
+        .tls(tripod::lock::Tls::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Rejected);
 }
 
@@ -161,7 +188,10 @@ async fn a_store_that_is_not_there_is_unavailable_and_nonsense_is_rejected() {
 async fn locks_of_different_prefixes_never_meet() {
     let server = EtcdServer::start().await;
     let one = backend(&server).await;
-    let other = EtcdBackend::connect(&server.url()).prefix("tripod/a").await.unwrap();
+    let other = EtcdBackend::connect(&server.url())
+        .prefix("tripod/a")
+        .await
+        .unwrap();
     granted(&one, &request(1)).await;
     granted(&other, &request(2)).await;
     let seen = one.inspect(request(1).entry().name()).await.unwrap();
@@ -183,7 +213,7 @@ async fn a_backend_outlives_the_runtime_that_it_was_made_in() {
     let backend = made.join().unwrap();
     within(Duration::from_secs(4), "it renews here", async || {
         let renewed = backend.renew(&[request(1).entry().clone()]).await;
-        matches!(renewed[0], Ok(tripod::lock::Renewed::Alive(_)))
+        matches!(renewed.as_slice(), [Ok(tripod::lock::Renewed::Alive(_))])
     })
     .await;
     assert!(backend.release(request(1).entry()).await.unwrap());

@@ -42,7 +42,7 @@ impl Fixture for Server {
     }
 
     fn sever<'a>(&'a self, client: &'a Arc<dyn LockBackend>) -> BoxFuture<'a, ()> {
-        Box::pin(async move { self.wires.lock()[&address(client)].cut() })
+        Box::pin(async move { self.wires.lock().get(&address(client)).unwrap().cut() })
     }
 }
 

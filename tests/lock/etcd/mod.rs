@@ -47,10 +47,11 @@ fn permits(n: u32, of: u32) -> Mode {
 }
 
 async fn granted(backend: &EtcdBackend, request: &Request) -> Grant {
-    match backend.enqueue(request).await.unwrap() {
-        Enqueued::Granted(grant) => grant,
-        other => panic!("{other:?}"),
-    }
+    let answer = backend.enqueue(request).await.unwrap();
+    let Enqueued::Granted(grant) = answer else {
+        panic!("{answer:?}")
+    };
+    grant
 }
 
 async fn waits(backend: &EtcdBackend, request: &Request) {
@@ -59,10 +60,11 @@ async fn waits(backend: &EtcdBackend, request: &Request) {
 }
 
 async fn claims(backend: &EtcdBackend, request: &Request) -> Grant {
-    match backend.claim(request.entry()).await.unwrap() {
-        Claimed::Granted(grant) => grant,
-        other => panic!("{other:?}"),
-    }
+    let answer = backend.claim(request.entry()).await.unwrap();
+    let Claimed::Granted(grant) = answer else {
+        panic!("{answer:?}")
+    };
+    grant
 }
 
 /// Looks until it is so, for as long as this.

@@ -46,11 +46,18 @@ async fn tls_keeps_out_whom_the_authority_does_not_vouch_for() {
     works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
     // The system's authorities do not know it, nor do others.
     let stranger = self::tls(&Certificates::new());
-    for refused in [connect(), connect().tls(Tls::new()), connect().tls(stranger)] {
+    for refused in [
+        connect(),
+        connect().tls(Tls::new()),
+        connect().tls(stranger),
+    ] {
         let error = refused.await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
     }
-    let error = connect().tls(Tls::new().with_roots("nonsense")).await.unwrap_err();
+    let error = connect()
+        .tls(Tls::new().with_roots("nonsense"))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
 }
 
@@ -60,7 +67,9 @@ async fn a_server_that_asks_for_a_certificate_is_shown_ours() {
     let certificates = server.certificates();
     let read = |path| std::fs::read(path).unwrap();
     let tls = tls(certificates);
-    let ours = tls.clone().with_identity(read(certificates.certificate()), read(certificates.key()));
+    let ours = tls
+        .clone()
+        .with_identity(read(certificates.certificate()), read(certificates.key()));
     let connect = |tls| EtcdBackend::connect(&server.url()).tls(tls);
     let (one, other) = (connect(ours.clone()).await, connect(ours).await);
     works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
@@ -72,7 +81,11 @@ async fn a_server_that_asks_for_a_certificate_is_shown_ours() {
 async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_them() {
     let mut server = EtcdServer::start().await;
     server.ask_for_passwords("r", "printer", "canary").await;
-    let connect = || EtcdBackend::connect(&server.url()).user("printer", "canary").into_future();
+    let connect = || {
+        EtcdBackend::connect(&server.url())
+            .user("printer", "canary")
+            .into_future()
+    };
     let (one, other) = (connect().await.unwrap(), connect().await.unwrap());
     let (one, other) = (Locks::new(one), Locks::new(other));
     works(&one, &other).await;
@@ -80,7 +93,9 @@ async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_the
     let refused = [
         EtcdBackend::connect(&url),
         EtcdBackend::connect(&url).user("printer", "wrong"),
-        EtcdBackend::connect(&url).user("printer", "canary").prefix("other"),
+        EtcdBackend::connect(&url)
+            .user("printer", "canary")
+            .prefix("other"),
     ];
     for connect in refused {
         let error = connect.await.unwrap_err();
@@ -145,7 +160,9 @@ impl Subscriber for Ear {
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
     let server = EtcdServer::start().await;
-    server.ask_for_passwords("r", "printer", "canary-right").await;
+    server
+        .ask_for_passwords("r", "printer", "canary-right")
+        .await;
     let ear = Ear::default();
     let heard = Arc::clone(&ear.0);
     // This runtime has one thread: all that happens is heard.
@@ -167,6 +184,9 @@ async fn passwords_are_told_to_nobody() {
         assert!(!told.contains("canary"), "{told}");
     }
     let heard = heard.lock().unwrap();
-    assert!(heard.contains("lock.granted") || heard.len() > 1000, "nothing is heard");
+    assert!(
+        heard.contains("lock.granted") || heard.len() > 1000,
+        "nothing is heard"
+    );
     assert!(!heard.contains("canary"));
 }

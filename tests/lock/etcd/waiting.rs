@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tripod::lock::{Claimed, LockBackend, Mode};
+use tripod::lock::{Claimed, Held, LockBackend, Mode};
 
 use super::{backend, claims, granted, locks, permits, request, waits, within};
 use crate::server::etcd::EtcdServer;
@@ -16,7 +16,12 @@ async fn a_lock_is_handed_over_by_notification_and_leaves_nothing() {
     let server = EtcdServer::start().await;
     let (one, other) = (locks(&server).await, locks(&server).await);
     let long = Duration::from_secs(60);
-    let guard = one.acquire("a/{b} c").ttl(long).metadata("me").await.unwrap();
+    let guard = one
+        .acquire("a/{b} c")
+        .ttl(long)
+        .metadata("me")
+        .await
+        .unwrap();
     let waiter = tokio::spawn(other.acquire("a/{b} c").ttl(long).into_future());
     sleep(Duration::from_millis(500)).await;
     let began = Instant::now();
@@ -42,7 +47,9 @@ async fn an_uncontended_acquisition_is_one_transaction_and_its_release_another()
     locks.acquire("a").await.unwrap().release().await.unwrap();
     let requests = async || server.counted("grpc_server_started_total", "").await;
     let renewals = async || {
-        server.counted("grpc_server_started_total", "LeaseKeepAlive").await
+        server
+            .counted("grpc_server_started_total", "LeaseKeepAlive")
+            .await
     };
     let before = requests().await - renewals().await;
     for _ in 0..10 {
@@ -50,7 +57,10 @@ async fn an_uncontended_acquisition_is_one_transaction_and_its_release_another()
         assert!(guard.release().await.unwrap());
     }
     let taken = requests().await - renewals().await - before;
-    assert!((20.0..21.0).contains(&taken), "{taken} requests for 10 times two");
+    assert!(
+        (20.0..21.0).contains(&taken),
+        "{taken} requests for 10 times two"
+    );
 }
 
 #[tokio::test]
@@ -80,15 +90,26 @@ async fn a_release_wakes_one_exclusive_waiter_of_many() {
 async fn a_watch_ends_with_the_future_that_asked_for_it() {
     let server = EtcdServer::start().await;
     let backend = backend(&server).await;
-    let watches = async || server.counted("etcd_debugging_mvcc_watcher_total ", "").await;
+    let watches = async || {
+        server
+            .counted("etcd_debugging_mvcc_watcher_total ", "")
+            .await
+    };
     granted(&backend, &request(1)).await;
     for id in 2..7 {
         let waiter = request(id);
         waits(&backend, &waiter).await;
         let pause = Duration::from_millis(200);
-        assert!(timeout(pause, backend.changed(waiter.entry())).await.is_err());
+        assert!(
+            timeout(pause, backend.changed(waiter.entry()))
+                .await
+                .is_err()
+        );
     }
-    within(Duration::from_secs(5), "watches end", async || watches().await < 0.5).await;
+    within(Duration::from_secs(5), "watches end", async || {
+        watches().await < 0.5
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -119,7 +140,9 @@ async fn a_waiter_is_told_though_the_store_forgot_its_history() {
 async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
     let server = EtcdServer::start().await;
     let backend = backend(&server).await;
-    let all: Vec<_> = (0..4).map(|id| request(id).with_mode(permits(1, 4))).collect();
+    let all: Vec<_> = (0..4)
+        .map(|id| request(id).with_mode(permits(1, 4)))
+        .collect();
     for one in &all {
         granted(&backend, one).await;
     }
@@ -128,7 +151,7 @@ async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
     waits(&backend, &first).await;
     waits(&backend, &second).await;
     let mut last = None;
-    for one in &all[..2] {
+    for one in all.iter().take(2) {
         let told = backend.changed(first.entry());
         let ended = async {
             sleep(Duration::from_millis(200)).await;
@@ -145,8 +168,11 @@ async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
     }
     assert!(matches!(last, Some(Claimed::Granted(_))), "{last:?}");
     let seen = backend.inspect(first.entry().name()).await.unwrap();
-    let ids: Vec<_> = seen.holders().iter().map(|held| held.holder()).collect();
-    assert!(ids.contains(&first.entry().holder()) && seen.waiters().len() == 1, "{seen:?}");
+    let ids: Vec<_> = seen.holders().iter().map(Held::holder).collect();
+    assert!(
+        ids.contains(&first.entry().holder()) && seen.waiters().len() == 1,
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,9 @@ impl EtcdServer {
         self.kill();
         let (client, peer) = (self.url(), format!("http://127.0.0.1:{}", self.peer_port));
         let mut command = Command::new("etcd");
-        command.arg("--data-dir").arg(self.directory.path().join("data"));
+        command
+            .arg("--data-dir")
+            .arg(self.directory.path().join("data"));
         for (option, value) in [
             ("--name", "t"),
             ("--logger", "zap"),
@@ -102,7 +104,11 @@ impl EtcdServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        let scheme = if self.certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
@@ -124,7 +130,8 @@ impl EtcdServer {
         if let Some((certificates, _)) = &self.certificates {
             let read = |path| std::fs::read(path).unwrap();
             let authority = Certificate::from_pem(read(certificates.authority()));
-            let own = Identity::from_pem(read(certificates.certificate()), read(certificates.key()));
+            let own =
+                Identity::from_pem(read(certificates.certificate()), read(certificates.key()));
             let tls = TlsOptions::new().ca_certificate(authority).identity(own);
             options = options.with_tls(tls);
         }
@@ -152,7 +159,10 @@ impl EtcdServer {
     pub(crate) async fn keys(&self) -> Vec<String> {
         let all = GetOptions::new().with_all_keys().with_keys_only();
         let found = self.client(None).await.get("", Some(all)).await.unwrap();
-        let keys = found.kvs().iter().map(|kv| kv.key_str().unwrap().to_owned());
+        let keys = found
+            .kvs()
+            .iter()
+            .map(|kv| kv.key_str().unwrap().to_owned());
         keys.collect()
     }
 
@@ -163,7 +173,9 @@ impl EtcdServer {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
-        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(label));
         let numbers = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         numbers.sum()
     }

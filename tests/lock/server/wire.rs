@@ -34,8 +34,12 @@ impl Wire {
         let (cut, state) = (watch::Sender::new(0), Arc::<State>::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, port, cut.subscribe(), Arc::clone(&state)));
-        let _tasks = tasks;
-        Self { port: own, cut, state, _tasks }
+        Self {
+            port: own,
+            cut,
+            state,
+            _tasks: tasks,
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -60,16 +64,13 @@ impl Wire {
 
     /// Lets no answer through any more.
     pub(crate) fn swallow_answers(&self, swallows: bool) {
-        self.state.swallows_answers.store(swallows, Ordering::Relaxed);
+        self.state
+            .swallows_answers
+            .store(swallows, Ordering::Relaxed);
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    port: u16,
-    cut: watch::Receiver<u32>,
-    state: Arc<State>,
-) {
+async fn accept(listener: TcpListener, port: u16, cut: watch::Receiver<u32>, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         let (near, _) = listener.accept().await.unwrap();
@@ -102,7 +103,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, an
         {
             sleep(Duration::from_millis(5)).await;
         }
-        if to.write_all(&buffer[..read]).await.is_err() {
+        if to.write_all(buffer.get(..read).unwrap()).await.is_err() {
             return;
         }
     }

@@ -77,7 +77,8 @@ impl Store {
                 Found::Lock(snapshot) => snapshot,
             };
             let own = snapshot.of(naming.wish.holder);
-            let Some(waiting) = own.filter(|own| !own.is_holder() && own.lease == lease.id()) else {
+            let Some(waiting) = own.filter(|own| !own.is_holder() && own.lease == lease.id())
+            else {
                 return naming.is_holder(lease, own);
             };
             let (waiter, arrival) = (waiting.waiter(), waiting.revision);

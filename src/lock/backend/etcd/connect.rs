@@ -128,7 +128,10 @@ impl Store {
         // same.
         let never = [is_of(all.from(), -1)];
         let put = TxnOp::put(all.from(), Vec::new(), None);
-        let txn = Txn::new().when(never).and_then([put]).or_else([all.count()]);
+        let txn = Txn::new()
+            .when(never)
+            .and_then([put])
+            .or_else([all.count()]);
         self.take(txn, until).await.map(drop)
     }
 }

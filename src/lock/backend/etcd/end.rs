@@ -67,7 +67,9 @@ impl Store {
     pub(super) async fn inspect(&self, name: &LockName) -> Result<Inspection, Trouble> {
         let until = Instant::now() + TIMEOUT;
         let keys = self.prefix.lock(name);
-        let answer = self.take(Txn::new().and_then([keys.all().get()]), until).await?;
+        let answer = self
+            .take(Txn::new().and_then([keys.all().get()]), until)
+            .await?;
         answer.snapshot(&keys)?.inspection()
     }
 
@@ -90,7 +92,9 @@ impl Store {
         let Some(key) = key.transpose().map_err(|_| Trouble::corrupt())? else {
             return Ok(false);
         };
-        let end = Txn::new().when([is_of(key, revision)]).and_then([delete(key)]);
+        let end = Txn::new()
+            .when([is_of(key, revision)])
+            .and_then([delete(key)]);
         Ok(self.take(end, until).await?.deleted > 0)
     }
 }

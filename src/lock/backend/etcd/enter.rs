@@ -63,7 +63,11 @@ impl Store {
         let txn = wish.enqueue(terms, waits);
         let mut answer = self.take_to_enter(naming, txn, until).await?;
         if answer.held() {
-            return Ok(Enqueued::Granted(naming.granted(lease, answer.revision, 0)?));
+            return Ok(Enqueued::Granted(naming.granted(
+                lease,
+                answer.revision,
+                0,
+            )?));
         }
         if answer.inner_held() {
             return self.entered(naming, &answer, until).await;
@@ -75,7 +79,9 @@ impl Store {
             }
             if let Some(own) = snapshot.of(wish.holder) {
                 if own.lease != lease.id() {
-                    return Err(Trouble::unavailable("an entry of a lost lease is there still"));
+                    return Err(Trouble::unavailable(
+                        "an entry of a lost lease is there still",
+                    ));
                 }
                 return self.queued(naming, Some(snapshot), until).await;
             }
@@ -159,12 +165,15 @@ impl Naming<'_> {
 
     /// A place in the queue, for the reasons that were found when it was last looked at.
     pub(super) fn waits(&self, lease: &Lease) -> Result<Standing, Trouble> {
-        let recheck = match self.stage() {
-            Stage::Waiting {
-                blockers: Some(blockers),
-                ..
-            } => blockers.recheck,
-            _ => lease.ttl() / 8,
+        let stage = self.stage();
+        let recheck = if let Stage::Waiting {
+            blockers: Some(blockers),
+            ..
+        } = stage
+        {
+            blockers.recheck
+        } else {
+            lease.ttl() / 8
         };
         Ok(Standing::new(lease.proved()?, recheck))
     }

@@ -251,7 +251,10 @@ fn holder(digits: &str) -> Option<HolderId> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed assertion is how a test speaks")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a failed assertion is how a test speaks"
+)]
 mod tests {
     use super::*;
 

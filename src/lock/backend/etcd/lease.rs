@@ -104,7 +104,11 @@ impl Lease {
         let now = Instant::now();
         match self.sent() {
             Some(sent) if now < sent + self.ttl() / 2 => Ok(()),
-            Some(_) => self.proved_since(now, until).await.map(drop).map_err(Trouble::before_it_went_out),
+            Some(_) => self
+                .proved_since(now, until)
+                .await
+                .map(drop)
+                .map_err(Trouble::before_it_went_out),
             None => Err(Trouble::lease_gone()),
         }
     }

@@ -54,11 +54,7 @@ impl Store {
     }
 
     /// Which of these are there, under their lease.
-    async fn look_at(
-        &self,
-        some: &[&Renewing<'_>],
-        until: Instant,
-    ) -> Vec<Result<bool, Trouble>> {
+    async fn look_at(&self, some: &[&Renewing<'_>], until: Instant) -> Vec<Result<bool, Trouble>> {
         let gets = some.iter().flat_map(|entry| entry.naming.wish.get());
         let gets: Vec<TxnOp> = gets.collect();
         let answer = match self.take(Txn::new().and_then(gets), until).await {
@@ -86,9 +82,9 @@ async fn proofs(
 ) -> HashMap<i64, Result<Proved, Trouble>> {
     let leases = entries.iter().map(|entry| (entry.lease.id(), &entry.lease));
     let leases: HashMap<i64, &Arc<Lease>> = leases.collect();
-    let proofs = leases.into_iter().map(|(id, lease)| async move {
-        (id, lease.proved_since(asked, until).await)
-    });
+    let proofs = leases
+        .into_iter()
+        .map(|(id, lease)| async move { (id, lease.proved_since(asked, until).await) });
     join_all(proofs).await.into_iter().collect()
 }
 

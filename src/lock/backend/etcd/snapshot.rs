@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use etcd_client::{Compare, KeyValue, TxnOpResponse, TxnResponse};
+use etcd_client::{Compare, KeyValue, ResponseHeader, TxnOpResponse, TxnResponse};
 
 use crate::lock::backend::{Held, Inspection, Metadata, Queued};
 use crate::lock::fence::{FencePass, FencingToken};
@@ -174,23 +174,26 @@ impl Snapshot {
         };
         // Of those ahead, the last: whatever becomes of the others, it stands in the way.
         let ahead = self.waiters().filter(ahead);
-        let in_line = ahead.clone().filter(|seen| blocks(&[], Some(seen.waiter())));
+        let in_line = ahead
+            .clone()
+            .filter(|seen| blocks(&[], Some(seen.waiter())));
         let in_line = in_line.max_by_key(|seen| seen.waiter().order());
         let standing: Vec<&Seen> = match in_line {
             Some(waiter) => vec![waiter],
             None => self.holders_that_suffice(|modes| blocks(modes, None)),
         };
-        let watched = match standing.as_slice() {
-            [one] => (one.key.clone(), None),
-            _ => {
-                let span = keys.holders();
-                (span.from().to_owned(), Some(span.to().to_owned()))
-            }
+        let watched = if let [one] = standing.as_slice() {
+            (one.key.clone(), None)
+        } else {
+            let span = keys.holders();
+            (span.from().to_owned(), Some(span.to().to_owned()))
         };
         let recheck = self.holders().chain(ahead).map(|seen| seen.note.ttl());
         let standing = standing.into_iter().take(COMPARED_MAX);
         Blockers {
-            keys: standing.map(|seen| (seen.key.clone(), seen.revision)).collect(),
+            keys: standing
+                .map(|seen| (seen.key.clone(), seen.revision))
+                .collect(),
             watched,
             from: self.revision.saturating_add(1),
             recheck: recheck.min().unwrap_or_default(),
@@ -220,7 +223,13 @@ impl Snapshot {
     pub(super) fn inspection(&self) -> Result<Inspection, Trouble> {
         let holders = self.holders().map(|seen| {
             let (ttl, metadata) = (seen.note.ttl(), seen.note.metadata.clone());
-            Ok(Held::new(seen.holder, seen.mode, seen.pass()?, ttl, metadata))
+            Ok(Held::new(
+                seen.holder,
+                seen.mode,
+                seen.pass()?,
+                ttl,
+                metadata,
+            ))
         });
         let holders = holders.collect::<Result<_, Trouble>>()?;
         let waiters = self.waiters().map(|seen| {
@@ -234,7 +243,9 @@ impl Snapshot {
 impl Blockers {
     /// They are all there still.
     pub(super) fn are_there(&self) -> impl Iterator<Item = Compare> {
-        self.keys.iter().map(|(key, revision)| is_of(key, *revision))
+        self.keys
+            .iter()
+            .map(|(key, revision)| is_of(key, *revision))
     }
 }
 
@@ -248,15 +259,17 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn read(response: &TxnResponse) -> Self {
+    pub(super) fn read(response: &TxnResponse) -> Result<Self, Trouble> {
+        let revision = response.header().map(ResponseHeader::revision);
+        let revision = revision.filter(|revision| *revision > 0);
         let mut answer = Self {
-            revision: response.header().map_or(0, |header| header.revision()),
+            revision: revision.ok_or_else(Trouble::corrupt)?,
             taken: Vec::new(),
             gets: Vec::new(),
             deleted: 0,
         };
         answer.add(response);
-        answer
+        Ok(answer)
     }
 
     fn add(&mut self, response: &TxnResponse) {

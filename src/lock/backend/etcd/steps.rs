@@ -35,7 +35,10 @@ impl Wish {
         let mut enters = self.is_new().to_vec();
         enters.extend(blockers.are_there());
         let entered = [vec![self.put_waiting(lease)], self.look()].concat();
-        Txn::new().when(enters).and_then(entered).or_else(self.look())
+        Txn::new()
+            .when(enters)
+            .and_then(entered)
+            .or_else(self.look())
     }
 
     /// Grants one who is not in the queue and may hold by this snapshot, if nobody came since.

@@ -41,7 +41,7 @@ impl Store {
     /// Takes a transaction.
     pub(super) async fn take(&self, txn: Txn, until: Instant) -> Result<Answer, Trouble> {
         let response = self.link.txn(txn, until).await?;
-        Ok(Answer::read(&response))
+        Answer::read(&response)
     }
 
     /// Takes a transaction that may enter this id. One whose future is dropped stays unanswered.
@@ -66,31 +66,28 @@ impl Store {
         naming: &Naming<'_>,
         until: Instant,
     ) -> Result<Arc<Lease>, Trouble> {
-        let lease = match naming.lease() {
-            Some(lease) => lease,
-            None => {
-                let lease = self.lease(naming.wish.ttl_secs, until).await?;
-                naming.put_under(&lease);
-                lease
-            }
+        let lease = if let Some(lease) = naming.lease() {
+            lease
+        } else {
+            let lease = self.lease(naming.wish.ttl_secs, until).await?;
+            naming.put_under(&lease);
+            lease
         };
         tend::ensure(self, &lease);
         lease.proved_lately(until).await?;
         Ok(lease)
     }
 
-    async fn lease(
-        self: &Arc<Self>,
-        ttl_secs: u64,
-        until: Instant,
-    ) -> Result<Arc<Lease>, Trouble> {
+    async fn lease(self: &Arc<Self>, ttl_secs: u64, until: Instant) -> Result<Arc<Lease>, Trouble> {
         let mut granting = self.granting(ttl_secs);
         let settled = |granting: &Granting| !matches!(granting, Granting::UnderWay);
         let settled = timeout_at(until, granting.wait_for(settled)).await;
         match settled.map(|granting| granting.map(|granting| granting.clone())) {
             Ok(Ok(Granting::Granted(lease))) => Ok(lease),
             Ok(Ok(Granting::Failed(trouble))) => Err(trouble.before_it_went_out()),
-            Ok(Ok(Granting::UnderWay) | Err(_)) => Err(Trouble::unavailable("no lease was granted")),
+            Ok(Ok(Granting::UnderWay) | Err(_)) => {
+                Err(Trouble::unavailable("no lease was granted"))
+            }
             Err(_) => Err(Trouble::unavailable("no lease was granted in time")),
         }
     }
@@ -147,7 +144,10 @@ impl Store {
             }
         };
         let ttl_secs = u64::try_from(granted.ttl()).map_err(|_| Trouble::corrupt())?;
-        let terms = Terms { id: granted.id(), ttl_secs };
+        let terms = Terms {
+            id: granted.id(),
+            ttl_secs,
+        };
         let lease = Arc::new(Lease::new(terms, sent));
         tend::ensure(self, &lease);
         Ok(lease)
@@ -164,10 +164,12 @@ impl Store {
 
     /// Takes a lease out of use.
     pub(super) fn retire(&self, lease: &Lease) {
-        self.leases.lock().retain(|_, granting| match &*granting.borrow() {
-            Granting::Granted(other) => other.id() != lease.id(),
-            Granting::UnderWay | Granting::Failed(_) => true,
-        });
+        self.leases
+            .lock()
+            .retain(|_, granting| match &*granting.borrow() {
+                Granting::Granted(other) => other.id() != lease.id(),
+                Granting::UnderWay | Granting::Failed(_) => true,
+            });
         lease.lose();
         self.table.forget_all(lease);
     }

@@ -54,7 +54,9 @@ pub(super) enum Stage {
     /// Being removed: nobody may count on it any more.
     Leaving,
     /// Removed, and kept from entering again by a key of its own if `barred`.
-    Left { barred: bool },
+    Left {
+        barred: bool,
+    },
 }
 
 /// A call that names an entry: it is not removed meanwhile.
@@ -151,7 +153,10 @@ impl Table {
     pub(super) fn forget(&self, wishes: &[Arc<Wish>]) {
         let mut known = self.known.lock();
         for wish in wishes {
-            if known.get(&wish.holder).is_some_and(|found| found.calls == 0) {
+            if known
+                .get(&wish.holder)
+                .is_some_and(|found| found.calls == 0)
+            {
                 known.remove(&wish.holder);
             }
             self.bells.ring(wish.holder);
@@ -197,7 +202,9 @@ impl Known {
     }
 
     fn is_under(&self, lease: &Lease) -> bool {
-        self.lease.as_ref().is_some_and(|own| own.id() == lease.id())
+        self.lease
+            .as_ref()
+            .is_some_and(|own| own.id() == lease.id())
     }
 }
 
@@ -207,7 +214,8 @@ impl Naming<'_> {
     }
 
     pub(super) fn stage(&self) -> Stage {
-        self.with(|known| known.stage.clone()).unwrap_or(Stage::Left { barred: false })
+        self.with(|known| known.stage.clone())
+            .unwrap_or(Stage::Left { barred: false })
     }
 
     /// The lease that it stands under, unless that is lost.

@@ -125,7 +125,11 @@ async fn begin(
     let Some((keeper, answers)) = opened else {
         return Ok(false);
     };
-    *stream = Some(Stream { used, keeper, answers });
+    *stream = Some(Stream {
+        used,
+        keeper,
+        answers,
+    });
     Ok(true)
 }
 
@@ -177,7 +181,12 @@ async fn audit(store: &Store, lease: &Lease) -> Result<(), Trouble> {
         let holder = store.prefix.holder(key);
         holder.is_some_and(|holder| !store.table.knows(holder))
     };
-    let stray: Vec<&[u8]> = listed.keys().iter().map(Vec::as_slice).filter(unknown).collect();
+    let stray: Vec<&[u8]> = listed
+        .keys()
+        .iter()
+        .map(Vec::as_slice)
+        .filter(unknown)
+        .collect();
     for some in stray.chunks(OPERATIONS_MAX) {
         let keys = some.iter().filter_map(|key| std::str::from_utf8(key).ok());
         let operations: Vec<TxnOp> = keys.map(delete).collect();

@@ -88,7 +88,13 @@ impl Trouble {
                 };
                 Self::new(kind, Cause::Way, &text)
             }
-            _ => Self::new(
+            Error::IoError(_)
+            | Error::WatchError(_)
+            | Error::LeaseKeepAliveError(_)
+            | Error::ElectError(_)
+            | Error::EndpointError(_)
+            | Error::EndpointsNotManaged
+            | Error::Internal(_) => Self::new(
                 BackendErrorKind::Indeterminate,
                 Cause::Way,
                 &error.to_string(),
@@ -109,10 +115,11 @@ impl Trouble {
             _ if says("database space exceeded") || says("too many requests") => {
                 (Unavailable, Cause::Other)
             }
-            (
-                None,
-                INVALID_ARGUMENT | PERMISSION_DENIED | FAILED_PRECONDITION | UNIMPLEMENTED,
-            ) if says("") => (Rejected, Cause::Other),
+            (None, INVALID_ARGUMENT | PERMISSION_DENIED | FAILED_PRECONDITION | UNIMPLEMENTED)
+                if says("") =>
+            {
+                (Rejected, Cause::Other)
+            }
             (None, _) => (Indeterminate, Cause::Way),
         };
         Self::new(kind, cause, text)
