@@ -76,6 +76,7 @@
 //! | store | clock | TTL | fencing token | what a restart loses |
 //! |---|---|---|---|---|
 //! | [`MemoryBackend`] | this process's, monotonic | as asked | a counter | everything: it lives and dies with its users |
+//! | `EtcdBackend` (feature `etcd`) | the leader's, monotonic | whole seconds, rounded up, and at least what the server grants: 2 s by default. Entries of one TTL share a lease: what is not renewed is removed by the process, and if that dies, by the store within one more TTL | the revision of the transaction that grants | nothing. Leases begin anew with a new leader: what the dead held is free up to a TTL later. A cluster restored from a snapshot loses what came after it, tokens included |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
 //!
 //! # What it costs
@@ -122,14 +123,18 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
+#[cfg(feature = "redis")]
+pub use backend::RedisBackend;
+#[cfg(any(feature = "etcd", feature = "redis"))]
+pub use backend::Tls;
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
 pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
-#[cfg(feature = "redis")]
-pub use backend::{RedisBackend, Tls};
+#[cfg(feature = "etcd")]
+pub use backend::{ConnectEtcd, EtcdBackend};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

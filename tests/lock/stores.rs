@@ -7,6 +7,8 @@
     reason = "a failed assertion is how a test speaks; the servers have uses to come"
 )]
 
+#[cfg(all(feature = "etcd", feature = "conformance"))]
+mod etcd;
 mod fence_sql;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;

@@ -1,20 +1,22 @@
 //! The trait that every store of locks implements.
 
 mod answer;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "etcd", feature = "redis"))]
 mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "etcd", feature = "redis"))]
 mod encoding;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod inspection;
 mod memory;
 mod metadata;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "etcd", feature = "redis"))]
 mod tls;
 
 use std::fmt;
@@ -27,13 +29,15 @@ use super::name::LockName;
 
 pub use answer::{Claimed, Enqueued, Grant, Renewed, Standing};
 pub use error::{BackendError, BackendErrorKind, Verb};
+#[cfg(feature = "etcd")]
+pub use etcd::{ConnectEtcd, EtcdBackend};
 pub use inspection::{Held, Inspection, Queued};
 pub use memory::MemoryBackend;
 pub use metadata::{Metadata, MetadataError};
 #[cfg(feature = "redis")]
 pub use redis::RedisBackend;
 pub use request::{Entry, Request, TtlError};
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "etcd", feature = "redis"))]
 pub use tls::Tls;
 
 /// A store of locks: the contract between the handle ([`Locks`](super::Locks)) and the world.

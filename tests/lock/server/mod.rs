@@ -3,9 +3,13 @@
 pub(crate) mod certificates;
 #[cfg(feature = "redis")]
 pub(crate) mod clock;
+#[cfg(all(feature = "etcd", feature = "conformance"))]
+pub(crate) mod etcd;
 pub(crate) mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(all(feature = "etcd", feature = "conformance"))]
+pub(crate) mod wire;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,180 @@
+//! Entering: granted at once, or into the queue.
+
+use std::sync::Arc;
+
+use etcd_client::KeyValue;
+use tokio::time::Instant;
+
+use crate::lock::backend::{Claimed, Enqueued, Grant, Request, Standing};
+use crate::lock::queue::Verdict;
+
+use super::lease::Lease;
+use super::link::TIMEOUT;
+use super::snapshot::{Answer, Snapshot, pass};
+use super::store::Store;
+use super::table::{Naming, Stage};
+use super::trouble::Trouble;
+
+/// How often a step is tried that others were faster than. Each time one of them got on.
+pub(super) const TRIES: usize = 32;
+
+/// How often a lease is sought anew that turns out to be gone.
+const LEASES_MAX: usize = 3;
+
+/// The lock as it was read, and whether the id has left.
+struct Look {
+    snapshot: Snapshot,
+    left: bool,
+}
+
+impl Store {
+    pub(super) async fn enqueue(self: &Arc<Self>, request: &Request) -> Result<Enqueued, Trouble> {
+        let until = Instant::now() + TIMEOUT;
+        let naming = self.table.enter(&self.prefix, request)?;
+        if let Stage::Waiting { .. } | Stage::Holding = naming.stage() {
+            match self.pursue(&naming, None, until).await? {
+                Claimed::Granted(grant) => return Ok(Enqueued::Granted(grant)),
+                Claimed::Waiting(standing) => return Ok(Enqueued::Waiting(standing)),
+                Claimed::Foreign(family) => return Ok(Enqueued::Foreign(family)),
+                Claimed::Gone => {}
+            }
+        }
+        for _ in 0..LEASES_MAX {
+            let lease = match self.lease_of(&naming, until).await {
+                Err(trouble) if trouble.is_lease_gone() => continue,
+                lease => lease?,
+            };
+            match self.enter(&naming, &lease, request.waits(), until).await {
+                Err(trouble) if trouble.is_lease_gone() => self.retire(&lease),
+                answer => return answer,
+            }
+        }
+        Err(Trouble::lease_gone())
+    }
+
+    async fn enter(
+        &self,
+        naming: &Naming<'_>,
+        lease: &Lease,
+        waits: bool,
+        until: Instant,
+    ) -> Result<Enqueued, Trouble> {
+        let (wish, terms) = (&naming.wish, lease.terms());
+        let txn = wish.enqueue(terms, waits);
+        let mut answer = self.take_to_enter(naming, txn, until).await?;
+        if answer.held() {
+            return Ok(Enqueued::Granted(naming.granted(
+                lease,
+                answer.revision,
+                0,
+            )?));
+        }
+        if answer.inner_held() {
+            return self.entered(naming, &answer, until).await;
+        }
+        for _ in 0..TRIES {
+            let Look { snapshot, left } = look(naming, &answer)?;
+            if left {
+                return Err(Trouble::rejected("the id has left"));
+            }
+            if let Some(own) = snapshot.of(wish.holder) {
+                if own.lease != lease.id() {
+                    return Err(Trouble::unavailable(
+                        "an entry of a lost lease is there still",
+                    ));
+                }
+                return self.queued(naming, Some(snapshot), until).await;
+            }
+            let candidate = wish.candidate();
+            match snapshot.judge(&candidate, waits) {
+                Verdict::Foreign(family) => return Ok(Enqueued::Foreign(family)),
+                Verdict::Wait if !waits => return Ok(Enqueued::Held),
+                Verdict::Wait => {
+                    let blockers = snapshot.blockers(&wish.keys, &candidate);
+                    let txn = wish.enter(terms, &blockers);
+                    answer = self.take_to_enter(naming, txn, until).await?;
+                    if answer.held() {
+                        return self.entered(naming, &answer, until).await;
+                    }
+                }
+                Verdict::Admit => {
+                    let (floor, _) = snapshot.floor(&wish.keys);
+                    let txn = wish.grant(terms, &snapshot);
+                    answer = self.take_to_enter(naming, txn, until).await?;
+                    if answer.held() {
+                        let granted = naming.granted(lease, answer.revision, floor)?;
+                        return Ok(Enqueued::Granted(granted));
+                    }
+                }
+            }
+        }
+        Err(Trouble::unavailable("others were faster, again and again"))
+    }
+
+    /// Just entered the queue.
+    async fn entered(
+        &self,
+        naming: &Naming<'_>,
+        answer: &Answer,
+        until: Instant,
+    ) -> Result<Enqueued, Trouble> {
+        naming.settle(Stage::Waiting {
+            arrival: answer.revision,
+            blockers: None,
+        });
+        let snapshot = answer.snapshot(&naming.wish.keys)?;
+        self.queued(naming, Some(snapshot), until).await
+    }
+
+    /// In the queue, or a holder already.
+    async fn queued(
+        &self,
+        naming: &Naming<'_>,
+        snapshot: Option<Snapshot>,
+        until: Instant,
+    ) -> Result<Enqueued, Trouble> {
+        match self.pursue(naming, snapshot, until).await? {
+            Claimed::Granted(grant) => Ok(Enqueued::Granted(grant)),
+            Claimed::Waiting(standing) => Ok(Enqueued::Waiting(standing)),
+            Claimed::Foreign(family) => Ok(Enqueued::Foreign(family)),
+            // It was there, and ended meanwhile: its lease did, or somebody else's command.
+            Claimed::Gone => Err(Trouble::unavailable("the entry is gone already")),
+        }
+    }
+}
+
+fn look(naming: &Naming<'_>, answer: &Answer) -> Result<Look, Trouble> {
+    let left: &[KeyValue] = answer.got(1);
+    Ok(Look {
+        snapshot: answer.snapshot(&naming.wish.keys)?,
+        left: !left.is_empty(),
+    })
+}
+
+impl Naming<'_> {
+    /// A grant at this revision.
+    pub(super) fn granted(
+        &self,
+        lease: &Lease,
+        revision: i64,
+        floor: i64,
+    ) -> Result<Grant, Trouble> {
+        self.settle(Stage::Holding);
+        Ok(Grant::new(pass(revision, floor)?, lease.proved()?))
+    }
+
+    /// A place in the queue, for the reasons that were found when it was last looked at.
+    pub(super) fn waits(&self, lease: &Lease) -> Result<Standing, Trouble> {
+        let stage = self.stage();
+        let recheck = if let Stage::Waiting {
+            blockers: Some(blockers),
+            ..
+        } = stage
+        {
+            blockers.recheck
+        } else {
+            lease.ttl() / 8
+        };
+        Ok(Standing::new(lease.proved()?, recheck))
+    }
+}

@@ -1,0 +1,322 @@
+//! What this process has in the store: an entry for each id that it entered or may have entered.
+//!
+//! An id that is not here has nothing in the store, and nothing need be asked of it. An entry goes
+//! when the store has confirmed that it is gone; one that nobody names any more is removed by the
+//! task of its lease.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::lock::backend::bells::Bells;
+use crate::lock::backend::{Entry, Request};
+use crate::lock::name::HolderId;
+
+use super::keys::Prefix;
+use super::lease::Lease;
+use super::snapshot::Blockers;
+use super::trouble::Trouble;
+use super::wish::Wish;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    known: Mutex<HashMap<HolderId, Known>>,
+    pub(super) bells: Bells,
+}
+
+#[derive(Debug)]
+struct Known {
+    wish: Arc<Wish>,
+    lease: Option<Arc<Lease>>,
+    stage: Stage,
+    /// Requests to enter whose answer is not known, nor may ever be.
+    unanswered: u32,
+    /// Calls under way that name it.
+    calls: u32,
+    /// When it was last named.
+    named: Instant,
+}
+
+/// What is known to be in the store.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// Nothing, unless a request is unanswered.
+    Unknown,
+    Waiting {
+        arrival: i64,
+        /// Why it waited when it was last looked at.
+        blockers: Option<Arc<Blockers>>,
+    },
+    Holding,
+    /// Being removed: nobody may count on it any more.
+    Leaving,
+    /// Removed, and kept from entering again by a key of its own if `barred`.
+    Left {
+        barred: bool,
+    },
+}
+
+/// A call that names an entry: it is not removed meanwhile.
+pub(super) struct Naming<'a> {
+    table: &'a Table,
+    pub(super) wish: Arc<Wish>,
+    /// Whether its time begins anew.
+    prolongs: bool,
+}
+
+/// What the task of a lease has to do.
+#[derive(Default)]
+pub(super) struct Due {
+    /// Entries to remove.
+    pub(super) entries: Vec<Arc<Wish>>,
+    /// Bars that have served their time.
+    pub(super) bars: Vec<Arc<Wish>>,
+    /// Whether there is anything else.
+    pub(super) others: bool,
+}
+
+impl Table {
+    /// Names the entry of a request, a new one if there is none.
+    pub(super) fn enter(&self, prefix: &Prefix, request: &Request) -> Result<Naming<'_>, Trouble> {
+        let holder = request.entry().holder();
+        let mut known = self.known.lock();
+        let entry = known.entry(holder).or_insert_with(|| Known {
+            wish: Arc::new(Wish::new(prefix, request)),
+            lease: None,
+            stage: Stage::Unknown,
+            unanswered: 0,
+            calls: 0,
+            named: Instant::now(),
+        });
+        if entry.wish.name != *request.entry().name() || entry.wish.mode != request.mode() {
+            return Err(Trouble::rejected("the id has an entry in another mode"));
+        }
+        if matches!(entry.stage, Stage::Leaving | Stage::Left { .. }) {
+            return Err(Trouble::rejected("the id has left"));
+        }
+        Ok(entry.name(self, true))
+    }
+
+    /// Names an entry, if it is not about to be removed.
+    pub(super) fn name(&self, entry: &Entry) -> Option<Naming<'_>> {
+        let mut known = self.known.lock();
+        let found = known.get_mut(&entry.holder())?;
+        let gone = matches!(found.stage, Stage::Leaving | Stage::Left { .. });
+        let ours = found.wish.name == *entry.name();
+        (ours && !gone).then(|| found.name(self, true))
+    }
+
+    /// Names an entry that is to end, whatever has become of it.
+    pub(super) fn name_to_end(&self, entry: &Entry) -> Option<Naming<'_>> {
+        let mut known = self.known.lock();
+        let found = known.get_mut(&entry.holder())?;
+        (found.wish.name == *entry.name()).then(|| found.name(self, false))
+    }
+
+    /// What is known of an entry, without naming it.
+    pub(super) fn peek(&self, entry: &Entry) -> Option<(Arc<Wish>, Stage)> {
+        let known = self.known.lock();
+        let found = known.get(&entry.holder())?;
+        let ours = found.wish.name == *entry.name();
+        ours.then(|| (Arc::clone(&found.wish), found.stage.clone()))
+    }
+
+    pub(super) fn knows(&self, holder: HolderId) -> bool {
+        self.known.lock().contains_key(&holder)
+    }
+
+    /// What there is to remove of what stands under a lease: what nobody named for its TTL.
+    pub(super) fn due(&self, lease: &Lease, now: Instant) -> Due {
+        let mut due = Due::default();
+        let mut known = self.known.lock();
+        for found in known.values_mut().filter(|found| found.is_under(lease)) {
+            let over = found.calls == 0 && now >= found.named + lease.ttl();
+            match found.stage {
+                _ if !over => due.others = true,
+                Stage::Left { .. } => due.bars.push(Arc::clone(&found.wish)),
+                Stage::Unknown | Stage::Waiting { .. } | Stage::Holding | Stage::Leaving => {
+                    found.stage = Stage::Leaving;
+                    if found.unanswered > 0 {
+                        lease.suspect();
+                    }
+                    due.entries.push(Arc::clone(&found.wish));
+                }
+            }
+        }
+        due
+    }
+
+    /// Forgets entries that the store has nothing of.
+    pub(super) fn forget(&self, wishes: &[Arc<Wish>]) {
+        let mut known = self.known.lock();
+        for wish in wishes {
+            if known
+                .get(&wish.holder)
+                .is_some_and(|found| found.calls == 0)
+            {
+                known.remove(&wish.holder);
+            }
+            self.bells.ring(wish.holder);
+        }
+        give_back(&mut known);
+    }
+
+    /// Forgets all that stood under a lease that is lost.
+    pub(super) fn forget_all(&self, lease: &Lease) {
+        let mut known = self.known.lock();
+        known.retain(|holder, found| {
+            if !found.is_under(lease) {
+                return true;
+            }
+            self.bells.ring(*holder);
+            // Calls that are under way find out by themselves.
+            found.calls > 0
+        });
+        give_back(&mut known);
+    }
+}
+
+/// Gives memory back when most of it is unused.
+fn give_back(known: &mut HashMap<HolderId, Known>) {
+    // Room for some is kept.
+    let len = known.len().max(64);
+    if known.capacity() > 8 * len {
+        known.shrink_to(2 * len);
+    }
+}
+
+impl Known {
+    fn name<'a>(&mut self, table: &'a Table, prolongs: bool) -> Naming<'a> {
+        self.calls += 1;
+        if prolongs {
+            self.named = Instant::now();
+        }
+        Naming {
+            table,
+            wish: Arc::clone(&self.wish),
+            prolongs,
+        }
+    }
+
+    fn is_under(&self, lease: &Lease) -> bool {
+        self.lease
+            .as_ref()
+            .is_some_and(|own| own.id() == lease.id())
+    }
+}
+
+impl Naming<'_> {
+    fn with<R>(&self, with: impl FnOnce(&mut Known) -> R) -> Option<R> {
+        self.table.known.lock().get_mut(&self.wish.holder).map(with)
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.with(|known| known.stage.clone())
+            .unwrap_or(Stage::Left { barred: false })
+    }
+
+    /// The lease that it stands under, unless that is lost.
+    pub(super) fn lease(&self) -> Option<Arc<Lease>> {
+        let lease = self.with(|known| known.lease.clone()).flatten();
+        lease.filter(|lease| !lease.is_lost())
+    }
+
+    /// Puts it under another lease: what stood under the one before is gone with it.
+    pub(super) fn put_under(&self, lease: &Arc<Lease>) {
+        self.with(|known| {
+            known.lease = Some(Arc::clone(lease));
+            if matches!(known.stage, Stage::Waiting { .. } | Stage::Holding) {
+                known.stage = Stage::Unknown;
+            }
+        });
+    }
+
+    /// Takes note that a request to enter goes out, unless the id has left.
+    pub(super) fn goes_out(&self) -> Result<(), Trouble> {
+        let goes = self.with(|known| {
+            let goes = !matches!(known.stage, Stage::Leaving | Stage::Left { .. });
+            known.unanswered += u32::from(goes);
+            goes
+        });
+        if goes == Some(true) {
+            return Ok(());
+        }
+        Err(Trouble::rejected("the id has left"))
+    }
+
+    /// Takes note that one was answered.
+    pub(super) fn answered(&self) {
+        self.with(|known| known.unanswered = known.unanswered.saturating_sub(1));
+    }
+
+    /// Whether a request to enter may take effect yet.
+    pub(super) fn may_enter_yet(&self) -> bool {
+        self.with(|known| known.unanswered > 0).unwrap_or_default()
+    }
+
+    /// Takes note of what is in the store, unless it is being removed.
+    pub(super) fn settle(&self, stage: Stage) {
+        self.with(|known| {
+            if !matches!(known.stage, Stage::Leaving | Stage::Left { .. }) {
+                known.stage = stage;
+            }
+        });
+    }
+
+    /// From now on nobody may count on it.
+    pub(super) fn begin_to_leave(&self) {
+        self.with(|known| {
+            if !matches!(known.stage, Stage::Left { .. }) {
+                known.stage = Stage::Leaving;
+            }
+        });
+    }
+
+    /// It is gone.
+    pub(super) fn left(&self, barred: bool) {
+        self.with(|known| {
+            known.stage = Stage::Left { barred };
+            // The bar is there for a TTL from now.
+            known.named = Instant::now();
+        });
+        self.table.bells.ring(self.wish.holder);
+    }
+
+    /// Tells those of this process who listen for it.
+    pub(super) fn ring(&self) {
+        self.table.bells.ring(self.wish.holder);
+    }
+}
+
+impl Drop for Naming<'_> {
+    fn drop(&mut self) {
+        let mut known = self.table.known.lock();
+        let Some(found) = known.get_mut(&self.wish.holder) else {
+            return;
+        };
+        found.calls -= 1;
+        // What was answered is believed in from before now.
+        if self.prolongs {
+            found.named = Instant::now();
+        }
+        let nothing = match found.stage {
+            Stage::Unknown => found.unanswered == 0,
+            Stage::Left { barred } => !barred,
+            Stage::Waiting { .. } | Stage::Holding | Stage::Leaving => false,
+        };
+        // Nothing was sent without a lease, and nothing outlives one.
+        let lease = found.lease.as_ref();
+        let nothing = nothing || lease.is_none_or(|lease| lease.is_lost());
+        if nothing && found.calls == 0 {
+            known.remove(&self.wish.holder);
+            give_back(&mut known);
+        }
+    }
+}
+
+/// How long a lease that nobody uses is kept for the next to come: as long as is worth a request
+/// in every third of its TTL.
+pub(super) const KEPT_UNUSED: Duration = Duration::from_secs(60);

@@ -1,0 +1,239 @@
+//! Requests whose answer is lost, or that are late.
+
+use std::time::Duration;
+
+use etcd_client::PutOptions;
+use tokio::time::{sleep, timeout};
+use tripod::lock::{BackendErrorKind, Claimed, Enqueued, LockBackend, Mode, Renewed, Request};
+
+use super::{backend, claims, granted, request, waits, wired, within};
+use crate::server::etcd::EtcdServer;
+
+fn key(kind: &str, request: &Request) -> String {
+    format!("tripod/:{kind}/{}", request.entry().holder())
+}
+
+#[tokio::test]
+async fn an_entry_whose_answer_was_lost_is_found_again_or_removed() {
+    let server = EtcdServer::start().await;
+    let (wire, backend) = wired(&server).await;
+    // The lease is there.
+    granted(&backend, &request(0).with_mode(Mode::Shared)).await;
+    for (id, leaves) in [(1, false), (2, true)] {
+        let lost = request(id).with_mode(Mode::Shared);
+        wire.swallow_answers(true);
+        // The reader's grant takes two requests: the second answer is lost as well as the first.
+        let error = backend.enqueue(&lost).await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Indeterminate);
+        wire.swallow_answers(false);
+        if leaves {
+            backend.leave(lost.entry()).await.unwrap();
+            assert_eq!(backend.claim(lost.entry()).await.unwrap(), Claimed::Gone);
+            assert!(server.keys().await.contains(&key("left", &lost)));
+        } else {
+            granted(&backend, &lost).await;
+            assert!(backend.release(lost.entry()).await.unwrap());
+        }
+    }
+    let keys = server.keys().await;
+    assert_eq!(
+        keys.iter().filter(|key| key.contains("/:lock/")).count(),
+        1,
+        "{keys:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_left_in_doubt_is_kept_out_for_its_ttl_and_forgotten_then() {
+    let server = EtcdServer::start().await;
+    let ((wire, near), far) = (wired(&server).await, backend(&server).await);
+    granted(&near, &request(0).with_mode(Mode::Shared)).await;
+    let lost = request(1);
+    let alone = request(9);
+    wire.swallow_answers(true);
+    drop(timeout(Duration::from_millis(300), near.enqueue(&lost)).await);
+    wire.swallow_answers(false);
+    near.leave(lost.entry()).await.unwrap();
+    // As a request would that was under way all the while.
+    let error = far.enqueue(&lost).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Rejected);
+    let error = far
+        .enqueue(&lost.clone().without_waiting())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Rejected);
+    waits(&far, &alone).await;
+    within(Duration::from_secs(12), "the bar goes", async || {
+        drop(near.renew(&[request(0).entry().clone()]).await);
+        drop(far.claim(alone.entry()).await);
+        server
+            .keys()
+            .await
+            .iter()
+            .all(|key| !key.contains("/:left/"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_lands_after_it_was_forgotten_is_removed() {
+    let server = EtcdServer::start().await;
+    let (wire, backend) = wired(&server).await;
+    let kept = request(0).with_mode(Mode::Shared);
+    granted(&backend, &kept).await;
+    let lost = request(1);
+    wire.swallow_answers(true);
+    drop(timeout(Duration::from_millis(300), backend.enqueue(&lost)).await);
+    wire.swallow_answers(false);
+    backend.leave(lost.entry()).await.unwrap();
+    let mut client = server.client(None).await;
+    let leases = client.leases().await.unwrap();
+    let lease = leases.leases().first().unwrap().id();
+    let late = format!("tripod/:lock/b/h/x/{}", tripod::lock::HolderId::new(7, 7));
+    let under = PutOptions::new().with_lease(lease);
+    client
+        .put(late.as_str(), "5|0|", Some(under))
+        .await
+        .unwrap();
+    within(Duration::from_secs(12), "the stray goes", async || {
+        drop(backend.renew(&[kept.entry().clone()]).await);
+        !server.keys().await.contains(&late)
+    })
+    .await;
+    claims(&backend, &kept).await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_keeps_its_token_and_floor() {
+    let server = EtcdServer::start().await;
+    let ((wire, near), far) = (wired(&server).await, backend(&server).await);
+    let [first, second, writer, reader] = [1, 2, 3, 4].map(request);
+    let [first, second, reader] = [first, second, reader].map(|r| r.with_mode(Mode::Shared));
+    let lowest = granted(&far, &first).await.pass().token();
+    granted(&far, &second).await;
+    waits(&far, &writer).await;
+    waits(&near, &reader).await;
+    far.leave(writer.entry()).await.unwrap();
+    // The look goes through, and the grant; its answer does not.
+    let claim = async {
+        for _ in 0..100 {
+            let claimed = timeout(Duration::from_millis(40), near.claim(reader.entry())).await;
+            drop(claimed);
+            let seen = far.inspect(reader.entry().name()).await.unwrap();
+            if seen.holders().len() == 3 {
+                return;
+            }
+            wire.swallow_answers(false);
+            sleep(Duration::from_millis(2)).await;
+            wire.swallow_answers(true);
+        }
+        panic!("it was never granted");
+    };
+    claim.await;
+    wire.swallow_answers(false);
+    let seen = far.inspect(reader.entry().name()).await.unwrap();
+    let held = seen
+        .holders()
+        .iter()
+        .find(|held| held.holder() == reader.entry().holder());
+    let pass = held.unwrap().pass();
+    assert_eq!(pass.floor(), lowest);
+    // The lowest goes, and another comes: what was granted stays.
+    assert!(far.release(first.entry()).await.unwrap());
+    granted(&far, &request(5).with_mode(Mode::Shared)).await;
+    for _ in 0..2 {
+        assert_eq!(claims(&near, &reader).await.pass(), pass);
+        assert_eq!(granted(&near, &reader).await.pass(), pass);
+    }
+}
+
+#[tokio::test]
+async fn a_forced_release_and_a_revoked_lease_are_noticed_by_a_renewal() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    let (forced, revoked) = (request(1), request(2));
+    let token = granted(&backend, &forced).await.pass().token();
+    assert!(
+        backend
+            .force_release(forced.entry().name(), token)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !backend
+            .force_release(forced.entry().name(), token)
+            .await
+            .unwrap()
+    );
+    let renew = async |request: &Request| {
+        let mut answers = backend.renew(&[request.entry().clone()]).await;
+        answers.pop().unwrap().unwrap()
+    };
+    assert_eq!(renew(&forced).await, Renewed::Gone);
+    let before = granted(&backend, &revoked).await.pass().token();
+    let mut client = server.client(None).await;
+    for lease in client.leases().await.unwrap().leases() {
+        client.lease_revoke(lease.id()).await.unwrap();
+    }
+    assert_eq!(renew(&revoked).await, Renewed::Gone);
+    assert_eq!(backend.claim(revoked.entry()).await.unwrap(), Claimed::Gone);
+    // A new lease takes its place.
+    assert!(granted(&backend, &request(3)).await.pass().token() > before);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_gone_is_replaced_within_the_request() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    granted(&backend, &request(1)).await;
+    let mut client = server.client(None).await;
+    for lease in client.leases().await.unwrap().leases() {
+        client.lease_revoke(lease.id()).await.unwrap();
+    }
+    granted(&backend, &request(2)).await;
+}
+
+#[tokio::test]
+async fn a_ttl_is_whole_seconds_and_no_shorter_than_the_server_grants() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    for (asked, in_force) in [(30, 2), (2_001, 3), (4_000, 4)] {
+        let entry = request(asked).entry().clone();
+        let request = Request::new(entry, Duration::from_millis(asked)).unwrap();
+        let lease = granted(&backend, &request).await.lease();
+        assert_eq!(lease.ttl(), Duration::from_secs(in_force));
+        let seen = backend.inspect(request.entry().name()).await.unwrap();
+        let remaining = seen.holders().first().unwrap().remaining();
+        assert_eq!(remaining, Duration::from_secs(in_force));
+        assert!(backend.release(request.entry()).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn damaged_entries_are_told_and_no_panic() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    let mut client = server.client(None).await;
+    let id = request(7).entry().holder();
+    for (key, value) in [
+        ("tripod/:lock/a/h/x/nonsense".to_owned(), "5|0|"),
+        (format!("tripod/:lock/a/h/y/{id}"), "5|0|"),
+        (format!("tripod/:lock/a/w/1/x/{id}/more"), "5|0|"),
+        (format!("tripod/:lock/a/h/p00000001-00000002/{id}"), "5|0|"),
+        (format!("tripod/:lock/a/h/x/{id}"), "5|-1|"),
+        (format!("tripod/:lock/a/h/x/{id}"), "5"),
+    ] {
+        client.put(key.as_str(), value, None).await.unwrap();
+        let error = backend.enqueue(&request(1)).await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Corrupt, "{key} {value}");
+        let error = backend
+            .inspect(request(1).entry().name())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Corrupt, "{key} {value}");
+        client.delete(key.as_str(), None).await.unwrap();
+        backend.leave(request(1).entry()).await.unwrap();
+    }
+    let other = backend.enqueue(&request(2)).await.unwrap();
+    assert!(matches!(other, Enqueued::Granted(_)), "{other:?}");
+}

@@ -1,0 +1,77 @@
+//! Locks on etcd, against a real server.
+
+mod answers;
+mod failures;
+mod law;
+mod secrets;
+mod waiting;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tripod::lock::{
+    Claimed, Enqueued, EtcdBackend, Grant, HolderId, LockBackend, LockName, Locks, Mode, Permits,
+    Request,
+};
+
+use crate::server::etcd::EtcdServer;
+use crate::server::wire::Wire;
+
+async fn backend(server: &EtcdServer) -> EtcdBackend {
+    EtcdBackend::connect(&server.url()).await.unwrap()
+}
+
+async fn locks(server: &EtcdServer) -> Locks {
+    Locks::new(backend(server).await)
+}
+
+/// A backend at the end of a wire.
+async fn wired(server: &EtcdServer) -> (Wire, EtcdBackend) {
+    let wire = Wire::to(server.port()).await;
+    let url = format!("http://127.0.0.1:{}", wire.port());
+    let backend = EtcdBackend::connect(&url).await.unwrap();
+    (wire, backend)
+}
+
+/// A wish of a new id for the lock `a`, with a lease of 5 s.
+fn request(id: u64) -> Request {
+    let name = LockName::new("a").unwrap();
+    let entry = tripod::lock::Entry::new(name, HolderId::new(id, 0));
+    Request::new(entry, Duration::from_secs(5)).unwrap()
+}
+
+fn permits(n: u32, of: u32) -> Mode {
+    let number = |n| NonZeroU32::new(n).unwrap();
+    Mode::Permits(Permits::new(number(n), number(of)).unwrap())
+}
+
+async fn granted(backend: &EtcdBackend, request: &Request) -> Grant {
+    let answer = backend.enqueue(request).await.unwrap();
+    let Enqueued::Granted(grant) = answer else {
+        panic!("{answer:?}")
+    };
+    grant
+}
+
+async fn waits(backend: &EtcdBackend, request: &Request) {
+    let answer = backend.enqueue(request).await.unwrap();
+    assert!(matches!(answer, Enqueued::Waiting(_)), "{answer:?}");
+}
+
+async fn claims(backend: &EtcdBackend, request: &Request) -> Grant {
+    let answer = backend.claim(request.entry()).await.unwrap();
+    let Claimed::Granted(grant) = answer else {
+        panic!("{answer:?}")
+    };
+    grant
+}
+
+/// Looks until it is so, for as long as this.
+async fn within(time: Duration, what: &str, so: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !so().await {
+        assert!(began.elapsed() < time, "not within {time:?}: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,192 @@
+//! TLS, users, and what is told of either.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use tripod::lock::{BackendErrorKind, EtcdBackend, Locks, Loss, Tls};
+
+use super::within;
+use crate::server::certificates::Certificates;
+use crate::server::etcd::EtcdServer;
+
+/// Acquires, contends, hands over, loses and releases.
+async fn works(one: &Locks, other: &Locks) {
+    let guard = one.acquire("a").await.unwrap();
+    assert!(other.try_acquire("a").await.unwrap().is_none());
+    let waiter = tokio::spawn(other.acquire("a").into_future());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(guard.release().await.unwrap());
+    let next = timeout(Duration::from_secs(5), waiter).await;
+    let next = next.unwrap().unwrap().unwrap();
+    let unrenewed = one.acquire("b").ttl(Duration::from_secs(2)).renew(false);
+    let unrenewed = unrenewed.await.unwrap();
+    let lost = timeout(Duration::from_secs(4), unrenewed.lost()).await;
+    assert_eq!(lost.unwrap(), Loss::Expired);
+    let next_of_lost = timeout(Duration::from_secs(6), other.acquire("b").into_future()).await;
+    drop(next_of_lost.unwrap().unwrap());
+    assert!(next.release().await.unwrap());
+}
+
+fn tls(certificates: &Certificates) -> Tls {
+    Tls::new().with_roots(std::fs::read(certificates.authority()).unwrap())
+}
+
+#[tokio::test]
+async fn tls_keeps_out_whom_the_authority_does_not_vouch_for() {
+    let server = EtcdServer::start_tls(false).await;
+    let tls = tls(server.certificates());
+    let connect = || EtcdBackend::connect(&server.url());
+    let (one, other) = (connect().tls(tls.clone()).await, connect().tls(tls).await);
+    works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
+    // The system's authorities do not know it, nor do others.
+    let stranger = self::tls(&Certificates::new());
+    for refused in [
+        connect(),
+        connect().tls(Tls::new()),
+        connect().tls(stranger),
+    ] {
+        let error = refused.await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
+    }
+    let error = connect()
+        .tls(Tls::new().with_roots("nonsense"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_is_shown_ours() {
+    let server = EtcdServer::start_tls(true).await;
+    let certificates = server.certificates();
+    let read = |path| std::fs::read(path).unwrap();
+    let tls = tls(certificates);
+    let ours = tls
+        .clone()
+        .with_identity(read(certificates.certificate()), read(certificates.key()));
+    let connect = |tls| EtcdBackend::connect(&server.url()).tls(tls);
+    let (one, other) = (connect(ours.clone()).await, connect(ours).await);
+    works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
+    let error = connect(tls).await.unwrap_err();
+    assert!(error.kind().is_definite(), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_them() {
+    let mut server = EtcdServer::start().await;
+    server.ask_for_passwords("r", "printer", "canary").await;
+    let connect = || {
+        EtcdBackend::connect(&server.url())
+            .user("printer", "canary")
+            .into_future()
+    };
+    let (one, other) = (connect().await.unwrap(), connect().await.unwrap());
+    let (one, other) = (Locks::new(one), Locks::new(other));
+    works(&one, &other).await;
+    let url = server.url();
+    let refused = [
+        EtcdBackend::connect(&url),
+        EtcdBackend::connect(&url).user("printer", "wrong"),
+        EtcdBackend::connect(&url)
+            .user("printer", "canary")
+            .prefix("other"),
+    ];
+    for connect in refused {
+        let error = connect.await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
+    }
+    // Who we are is proved anew: the server keeps it in memory only.
+    let guard = one.acquire("c").ttl(Duration::from_secs(10)).await.unwrap();
+    server.restart().await;
+    within(Duration::from_secs(8), "it is let in again", async || {
+        one.acquire("d").await.is_ok() && other.acquire("e").await.is_ok()
+    })
+    .await;
+    works(&one, &other).await;
+    assert!(guard.release().await.unwrap());
+}
+
+fn told(error: &dyn Error) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, " {error:?} {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Collects all that is told, by whichever crate.
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<String>>);
+
+impl Visit for Ear {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = writeln!(self.0.lock().unwrap(), "{field} {value:?}");
+    }
+}
+
+impl Subscriber for Ear {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn passwords_are_told_to_nobody() {
+    let server = EtcdServer::start().await;
+    server
+        .ask_for_passwords("r", "printer", "canary-right")
+        .await;
+    let ear = Ear::default();
+    let heard = Arc::clone(&ear.0);
+    // This runtime has one thread: all that happens is heard.
+    let _ear = tracing::subscriber::set_default(ear);
+    let connect = EtcdBackend::connect(&server.url()).user("printer", "canary-right");
+    assert!(!format!("{connect:?}").contains("canary"));
+    let store = connect.await.unwrap();
+    assert!(!format!("{store:?}").contains("canary"));
+    let locks = Locks::new(store);
+    let guard = locks.acquire("a").await.unwrap();
+    assert!(!format!("{locks:?} {guard:?}").contains("canary"));
+    for connect in [
+        EtcdBackend::connect(&server.url()).user("printer", "canary-wrong"),
+        EtcdBackend::connect("http://printer:canary@127.0.0.1:1"),
+        EtcdBackend::connect("nonsense://canary@"),
+        EtcdBackend::connect("http://127.0.0.1:1").user("printer", "canary"),
+    ] {
+        let told = told(&connect.await.unwrap_err());
+        assert!(!told.contains("canary"), "{told}");
+    }
+    let heard = heard.lock().unwrap();
+    assert!(
+        heard.contains("lock.granted") || heard.len() > 1000,
+        "nothing is heard"
+    );
+    assert!(!heard.contains("canary"));
+}
