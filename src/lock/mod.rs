@@ -77,6 +77,7 @@
 //! |---|---|---|---|---|
 //! | [`MemoryBackend`] | this process's, monotonic | as asked | a counter | everything: it lives and dies with its users |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
+//! | `ZooKeeperBackend` (feature `zookeeper`) | the leader's, monotonic | the session's timeout, 30 s unless the backend is told otherwise; longer ones are refused | the number of the transaction that granted (zxid) | nothing; sessions are counted anew, so locks of the dead live longer by as much |
 //!
 //! # What it costs
 //!
@@ -129,7 +130,11 @@ pub use backend::{
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
 #[cfg(feature = "redis")]
-pub use backend::{RedisBackend, Tls};
+pub use backend::RedisBackend;
+#[cfg(any(feature = "redis", feature = "zookeeper"))]
+pub use backend::Tls;
+#[cfg(feature = "zookeeper")]
+pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

@@ -11,3 +11,5 @@ mod fence_sql;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
 mod server;
+#[cfg(all(feature = "zookeeper", feature = "conformance"))]
+mod zookeeper;

@@ -1,11 +1,11 @@
 //! The trait that every store of locks implements.
 
 mod answer;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "zookeeper"))]
 mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "zookeeper"))]
 mod encoding;
 mod error;
 mod inspection;
@@ -14,8 +14,10 @@ mod metadata;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "zookeeper"))]
 mod tls;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,8 +35,10 @@ pub use metadata::{Metadata, MetadataError};
 #[cfg(feature = "redis")]
 pub use redis::RedisBackend;
 pub use request::{Entry, Request, TtlError};
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "zookeeper"))]
 pub use tls::Tls;
+#[cfg(feature = "zookeeper")]
+pub use zookeeper::{ConnectZooKeeper, ZooKeeperBackend};
 
 /// A store of locks: the contract between the handle ([`Locks`](super::Locks)) and the world.
 ///

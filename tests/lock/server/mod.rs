@@ -2,8 +2,12 @@
 
 pub(crate) mod certificates;
 pub(crate) mod postgres;
+#[cfg(all(feature = "zookeeper", feature = "conformance"))]
+pub(crate) mod proxy;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis;
+#[cfg(all(feature = "zookeeper", feature = "conformance"))]
+pub(crate) mod zookeeper;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

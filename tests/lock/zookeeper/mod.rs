@@ -1,0 +1,3 @@
+//! Locks on `ZooKeeper`, against real servers.
+
+mod law;
