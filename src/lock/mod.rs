@@ -123,16 +123,16 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
+#[cfg(feature = "redis")]
+pub use backend::RedisBackend;
+#[cfg(any(feature = "redis", feature = "zookeeper"))]
+pub use backend::Tls;
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
 pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
-#[cfg(feature = "redis")]
-pub use backend::RedisBackend;
-#[cfg(any(feature = "redis", feature = "zookeeper"))]
-pub use backend::Tls;
 #[cfg(feature = "zookeeper")]
 pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
 pub use election::{Election, Leader, Leadership, Observer};

@@ -67,7 +67,7 @@ impl ZooKeeperServer {
         let options = format!(
             "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
              admin.enableServer=false\n4lw.commands.whitelist=*\nmaxClientCnxns=0\n\
-             maxSessionTimeout=60000\n",
+             maxSessionTimeout=60000\nforceSync=no\n",
             directory.path().join("data").display()
         );
         Self {
@@ -95,12 +95,19 @@ impl ZooKeeperServer {
     fn launch(&mut self) {
         self.kill();
         let zookeeper = Path::new(JARS).join("zookeeper.jar");
-        assert!(zookeeper.exists(), "{zookeeper:?} is missing: install the package zookeeper");
+        assert!(
+            zookeeper.exists(),
+            "{zookeeper:?} is missing: install the package zookeeper"
+        );
         let configuration = self.directory.path().join("zoo.cfg");
         std::fs::write(&configuration, &self.options).unwrap();
         let mut command = Command::new("java");
         command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-        command.args(self.properties.iter().map(|property| format!("-D{property}")));
+        command.args(
+            self.properties
+                .iter()
+                .map(|property| format!("-D{property}")),
+        );
         command.arg("-cp").arg(class_path());
         command.arg(self.main).arg(configuration);
         self.process = Some(Process::start(command, "default-jre-headless"));
@@ -147,7 +154,8 @@ impl ZooKeeperServer {
 fn class_path() -> String {
     let jars = std::fs::read_dir(JARS).into_iter().flatten().flatten();
     let names = jars.filter_map(|jar| jar.file_name().into_string().ok());
-    let plain = |name: &String| name.ends_with(".jar") && !name.contains(|c: char| c.is_ascii_digit());
+    let plain =
+        |name: &String| name.ends_with(".jar") && !name.contains(|c: char| c.is_ascii_digit());
     let netty = names.filter(|name| name.starts_with("netty-") && plain(name));
     let needed = ["zookeeper.jar", "slf4j-simple.jar"].map(str::to_owned);
     let paths = needed.into_iter().chain(netty);

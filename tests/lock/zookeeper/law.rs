@@ -21,17 +21,17 @@ use crate::server::zookeeper::{ZooKeeperEnsemble, ZooKeeperServer};
 struct TwoSessions {
     brief: ZooKeeperBackend,
     long: ZooKeeperBackend,
+    ttl: Duration,
     is_brief: Mutex<HashMap<HolderId, bool>>,
 }
 
-const BRIEF: Duration = Duration::from_secs(2);
-
 impl TwoSessions {
-    async fn connect(url: &str) -> Result<Self, BackendError> {
+    async fn connect(url: &str, ttl: Duration) -> Result<Self, BackendError> {
         let connect = |timeout| ZooKeeperBackend::connect(url).session_timeout(timeout);
         Ok(Self {
-            brief: connect(BRIEF).await?,
-            long: connect(Duration::from_secs(25)).await?,
+            brief: connect(ttl).await?,
+            long: connect(ttl * 8 + SLACK * 4).await?,
+            ttl,
             is_brief: Mutex::default(),
         })
     }
@@ -50,7 +50,7 @@ impl LockBackend for TwoSessions {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Enqueued, BackendError>> {
         let holder = request.entry().holder();
-        let is_brief = request.ttl() <= BRIEF;
+        let is_brief = request.ttl() <= self.ttl;
         self.is_brief.lock().entry(holder).or_insert(is_brief);
         self.of(request.entry()).enqueue(request)
     }
@@ -106,16 +106,20 @@ impl LockBackend for TwoSessions {
     }
 }
 
+/// A tick is half of it.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// Each client has a way to the server of its own, so that it can be cut.
 struct Servers {
     port: u16,
+    ttl: Duration,
     proxies: Mutex<Vec<(usize, Proxy)>>,
 }
 
 impl Servers {
-    fn new(port: u16) -> Self {
+    fn new(port: u16, ttl: Duration) -> Self {
         let proxies = Mutex::default();
-        Self { port, proxies }
+        Self { port, ttl, proxies }
     }
 }
 
@@ -128,18 +132,19 @@ impl Fixture for Servers {
         Box::pin(async move {
             let proxy = Proxy::start(self.port).await;
             let url = format!("zookeeper://127.0.0.1:{}", proxy.port());
-            let client: Arc<dyn LockBackend> = Arc::new(TwoSessions::connect(&url).await?);
+            let client: Arc<dyn LockBackend> =
+                Arc::new(TwoSessions::connect(&url, self.ttl).await?);
             self.proxies.lock().push((address(&client), proxy));
             Ok(client)
         })
     }
 
     fn ttl_min(&self) -> Duration {
-        BRIEF
+        self.ttl
     }
 
     fn slack(&self) -> Duration {
-        Duration::from_secs(1)
+        SLACK
     }
 
     fn sever<'a>(&'a self, client: &'a Arc<dyn LockBackend>) -> BoxFuture<'a, ()> {
@@ -156,13 +161,13 @@ impl Fixture for Servers {
 #[tokio::test]
 async fn locks_on_zookeeper_obey_the_law() {
     let server = ZooKeeperServer::start().await;
-    let servers = Servers::new(server.port());
+    let servers = Servers::new(server.port(), Duration::from_secs(2));
     conformance::run(&servers).await.into_result().unwrap();
 }
 
 #[tokio::test]
 async fn locks_on_a_follower_of_a_zookeeper_ensemble_obey_the_law() {
     let ensemble = ZooKeeperEnsemble::start().await;
-    let servers = Servers::new(ensemble.port_of_a_follower().await);
+    let servers = Servers::new(ensemble.port_of_a_follower().await, Duration::from_secs(4));
     conformance::run(&servers).await.into_result().unwrap();
 }

@@ -65,7 +65,9 @@ fn server(server: &str) -> Option<String> {
         Some((host, port)) if !is_bare => (host, port.parse().ok().filter(|port| *port > 0)?),
         Some(_) | None => (server, 2181_u16),
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let is_address = bare.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
     let is_name = bare.is_none() && ServerName::try_from(host).is_ok() && !host.contains(':');
     (is_address || is_name).then(|| format!("{host}:{port}"))
@@ -78,11 +80,17 @@ fn is_path(path: &str) -> bool {
         !part.is_empty() && part != "." && part != ".." && part.chars().all(allowed)
     };
     let is_own = path == "/zookeeper" || path.starts_with("/zookeeper/");
-    !is_own && path.strip_prefix('/').is_some_and(|path| path.split('/').all(plain))
+    !is_own
+        && path
+            .strip_prefix('/')
+            .is_some_and(|path| path.split('/').all(plain))
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed assertion is how a test speaks")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a failed assertion is how a test speaks"
+)]
 mod tests {
     use super::*;
 
@@ -101,8 +109,18 @@ mod tests {
             assert_eq!(parsed(url), (servers.to_owned(), chroot.to_owned(), tls));
         };
         is("zookeeper://a", "a:2181", "/tripod", false);
-        is("zookeeper://a:1,b,10.0.0.1:3/", "a:1,b:2181,10.0.0.1:3", "/tripod", false);
-        is("zookeeper+tls://[::1]:7,[::2]/x/y", "[::1]:7,[::2]:2181", "/x/y", true);
+        is(
+            "zookeeper://a:1,b,10.0.0.1:3/",
+            "a:1,b:2181,10.0.0.1:3",
+            "/tripod",
+            false,
+        );
+        is(
+            "zookeeper+tls://[::1]:7,[::2]/x/y",
+            "[::1]:7,[::2]:2181",
+            "/x/y",
+            true,
+        );
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl Call {
         }
     }
 
+    /// Waits, for as long as the call may take.
+    pub(super) async fn within<T>(&self, wait: impl Future<Output = T>) -> Result<T, BackendError> {
+        let waited = timeout_at(self.until, wait).await;
+        waited.map_err(|_| self.too_busy())
+    }
+
     /// Changes something, or is refused.
     async fn write<T>(
         &mut self,
@@ -110,7 +116,7 @@ impl Call {
     /// Makes another version of a lock's own node.
     pub(super) async fn step_on(&mut self, root: &str) -> Result<(), BackendError> {
         let session = Arc::clone(&self.session);
-        drop(self.write(session.client.set_data(root, b"", None)).await?);
+        let _ = self.write(session.client.set_data(root, b"", None)).await?;
         Ok(())
     }
 
@@ -121,7 +127,7 @@ impl Call {
         options: &zookeeper_client::CreateOptions<'_>,
     ) -> Result<(), BackendError> {
         let session = Arc::clone(&self.session);
-        drop(self.write(session.client.mkdir(path, options)).await?);
+        let _ = self.write(session.client.mkdir(path, options)).await?;
         Ok(())
     }
 

@@ -74,7 +74,9 @@ impl Child {
                 Place::Holds(State { made, version })
             }
             // Past 2^31 arrivals the server counts from -2^31, or no further.
-            ("w", Some(count)) if place.is_empty() => Place::Waits(format!("-{count}").parse().ok()?),
+            ("w", Some(count)) if place.is_empty() => {
+                Place::Waits(format!("-{count}").parse().ok()?)
+            }
             ("w", None) => Place::Waits(place.parse().ok()?),
             _ => return None,
         };
@@ -91,7 +93,10 @@ impl fmt::Display for Child {
         };
         let (priority, holder, session) = (self.priority, self.holder, hex(self.session));
         let ttl = self.ttl.as_millis();
-        write!(f, "{letter}-{n:x}-{of:x}-{priority:x}-{holder}-{session}-{ttl:x}")
+        write!(
+            f,
+            "{letter}-{n:x}-{of:x}-{priority:x}-{holder}-{session}-{ttl:x}"
+        )
     }
 }
 
@@ -119,7 +124,10 @@ fn unhex(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed assertion is how a test speaks")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a failed assertion is how a test speaks"
+)]
 mod tests {
     use super::*;
 
@@ -156,7 +164,10 @@ mod tests {
 
     #[test]
     fn what_was_not_named_here_is_not_understood() {
-        let name = child(Mode::Exclusive).holding(State { made: 1, version: 1 });
+        let name = child(Mode::Exclusive).holding(State {
+            made: 1,
+            version: 1,
+        });
         for end in 0..name.len() - 1 {
             let cut = name.get(..end).unwrap();
             assert!(Child::parse(cut).is_none_or(|(_, place)| {

@@ -95,7 +95,9 @@ impl ConnectZooKeeper {
         }
         let user = match self.user {
             Some((name, _)) if name.is_empty() || name.contains(':') => {
-                return Err(rejected("a user's name must not be empty and not have a colon"));
+                return Err(rejected(
+                    "a user's name must not be empty and not have a colon",
+                ));
             }
             user => user.map(|(name, password)| format!("{name}:{password}")),
         };
@@ -153,7 +155,9 @@ fn options(tls: &Tls) -> Result<TlsOptions, BackendError> {
         })?,
     };
     let text = |pem: Vec<u8>| String::from_utf8(pem).map_err(|_| rejected("PEM must be text"));
-    let mut options = TlsOptions::new().with_pem_ca(&text(roots)?).map_err(unconnected)?;
+    let mut options = TlsOptions::new()
+        .with_pem_ca(&text(roots)?)
+        .map_err(unconnected)?;
     if let Some(identity) = tls.identity() {
         let (chain, key) = (identity.chain.clone(), identity.key.clone());
         let with_identity = options.with_pem_identity(&text(chain)?, &text(key)?);

@@ -46,7 +46,9 @@ pub(super) async fn leave(shared: &Shared, entry: &Entry) -> Result<(), BackendE
     let root = shared.root(entry.name());
     // Requests of a session are done in their order: what was sent before is seen.
     let view = call.look(&root).await?;
-    let nodes = view.all_of(entry.holder()).map(|node| path(&root, &node.name));
+    let nodes = view
+        .all_of(entry.holder())
+        .map(|node| path(&root, &node.name));
     for node in nodes {
         call.remove(&node).await?;
     }
@@ -65,7 +67,9 @@ pub(super) async fn force_release(
     let granted = async |node: &Node| {
         let path = path(&root, &node.name);
         let stat = call.read(call.session.client.check_stat(&path)).await?;
-        let is_it = stat.flatten().is_some_and(|stat| token(stat.czxid) == fencing_token);
+        let is_it = stat
+            .flatten()
+            .is_some_and(|stat| token(stat.czxid) == fencing_token);
         Ok::<_, BackendError>(is_it.then_some(path))
     };
     // All are sent at once.

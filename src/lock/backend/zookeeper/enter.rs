@@ -73,7 +73,9 @@ async fn place(
     );
     let (mut tries, mut is_sure) = (0, false);
     loop {
+        let mut turn = None;
         let view = if is_sure {
+            turn = call.within(shared.turn(&candidate.root)).await?;
             call.look(&candidate.root).await?
         } else {
             call.glance(&candidate.root).await?
@@ -82,6 +84,7 @@ async fn place(
             if node.child.mode != candidate.child.mode {
                 return Err(call.rejected("the id has an entry in another mode"));
             }
+            drop(turn);
             let claimed = claim_on(shared, call, candidate).await?;
             return again(call, claimed);
         }
@@ -93,10 +96,12 @@ async fn place(
                 if let Some(grant) = grant(shared, call, candidate, &view, None).await? {
                     return Ok(Enqueued::Granted(grant));
                 }
+                drop(turn);
                 (tries, is_sure) = (tries + 1, true);
                 pause(call, tries).await?;
             }
             Verdict::Admit | Verdict::Wait if waits => {
+                drop(turn);
                 if let Some(answer) = wait(shared, call, candidate, &view).await? {
                     return Ok(answer);
                 }
@@ -153,7 +158,9 @@ async fn wait(
         return Err(call.left());
     }
     // Every grant and arrival makes a version, and every end another count of changes.
-    let was = view.root().map(|was| (was.czxid, was.version.wrapping_add(1), was.cversion));
+    let was = view
+        .root()
+        .map(|was| (was.czxid, was.version.wrapping_add(1), was.cversion));
     if was == Some((root.czxid, root.version, root.cversion)) {
         let child = &candidate.child;
         let own = Waiter::new(child.holder, child.mode, child.priority, u64::MAX);
@@ -204,6 +211,7 @@ async fn claim_in(
     candidate: &Candidate<'_>,
     mut view: View,
 ) -> Result<Claimed, BackendError> {
+    let mut turn = None;
     for tries in 1.. {
         let Some(node) = own(&view, candidate.entry, call) else {
             shared.ours.forget(candidate.entry);
@@ -232,7 +240,9 @@ async fn claim_in(
                 return Ok(Claimed::Granted(grant));
             }
         }
+        drop(turn);
         pause(call, tries).await?;
+        turn = call.within(shared.turn(&candidate.root)).await?;
         view = call.look(&candidate.root).await?;
     }
     Err(call.too_busy())
@@ -276,4 +286,3 @@ fn again(call: &Call, claimed: Claimed) -> Result<Enqueued, BackendError> {
         Claimed::Gone => Err(call.left()),
     }
 }
-

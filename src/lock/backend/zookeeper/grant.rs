@@ -46,10 +46,16 @@ pub(super) async fn grant(
         };
         floor = Some(token(stat.czxid));
     }
-    let state = view.root().map_or(State { made: 0, version: 0 }, |root| State {
-        made: root.czxid,
-        version: root.version,
-    });
+    let state = view.root().map_or(
+        State {
+            made: 0,
+            version: 0,
+        },
+        |root| State {
+            made: root.czxid,
+            version: root.version,
+        },
+    );
     let name = candidate.child.holding(state);
     let node = path(&candidate.root, &name);
     let waiter = waiter.map(|waiter| path(&candidate.root, waiter));
@@ -86,7 +92,10 @@ pub(super) async fn grant(
     }
     let token = token(root.mzxid);
     let pass = FencePass::shared(token, floor.unwrap_or(token));
-    let pass = pass.map_err(|error| call.garbled("a floor is above its token").with_source(error))?;
+    let pass = pass.map_err(|error| {
+        call.garbled("a floor is above its token")
+            .with_source(error)
+    })?;
     Ok(Some(Grant::new(pass, call.session.lease())))
 }
 
@@ -125,7 +134,11 @@ impl Change<'_> {
 }
 
 /// The grant that a holder has.
-pub(super) async fn granted(call: &Call, root: &str, node: &Node) -> Result<Option<Grant>, BackendError> {
+pub(super) async fn granted(
+    call: &Call,
+    root: &str,
+    node: &Node,
+) -> Result<Option<Grant>, BackendError> {
     let client = &call.session.client;
     let Some((data, stat)) = call.read(client.get_data(&path(root, &node.name))).await? else {
         return Ok(None);

@@ -107,7 +107,9 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
                 watched.map(|(_, _, watcher)| watcher)
             }
             Blocker::Any => {
-                let watched = call.read(session.client.get_and_watch_children(&root)).await?;
+                let watched = call
+                    .read(session.client.get_and_watch_children(&root))
+                    .await?;
                 let is_same = |root: &zookeeper_client::Stat| {
                     view.root().is_some_and(|seen| seen.pzxid == root.pzxid)
                 };

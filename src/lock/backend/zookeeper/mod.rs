@@ -59,9 +59,7 @@ use crate::future::BoxFuture;
 use crate::lock::fence::FencingToken;
 use crate::lock::name::LockName;
 
-use super::{
-    BackendError, Claimed, Enqueued, Entry, Inspection, LockBackend, Renewed, Request,
-};
+use super::{BackendError, Claimed, Enqueued, Entry, Inspection, LockBackend, Renewed, Request};
 use session::{Config, Session};
 use shared::Shared;
 

@@ -1,8 +1,9 @@
 //! What the calls of a backend and its task share.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::lock::backend::bells::Bells;
@@ -20,7 +21,12 @@ pub(super) struct Shared {
     session: watch::Sender<Option<Arc<Session>>>,
     pub(super) ours: Ours,
     pub(super) bells: Bells,
+    turns: [Mutex<()>; TURNS],
 }
+
+/// Locks that many tasks of this process want at once share so many turns: enough that two seldom
+/// share one, few enough to be there from the start.
+const TURNS: usize = 64;
 
 impl Shared {
     pub(super) fn new(config: Config, session: Session) -> Self {
@@ -29,6 +35,7 @@ impl Shared {
             session: watch::Sender::new(Some(Arc::new(session))),
             ours: Ours::default(),
             bells: Bells::default(),
+            turns: [const { Mutex::const_new(()) }; TURNS],
         }
     }
 
@@ -36,6 +43,16 @@ impl Shared {
     /// something.
     pub(super) fn root(&self, name: &LockName) -> String {
         format!("{}/e{}", self.config.chroot, encoded(name, b"-_."))
+    }
+
+    /// Waits for the others of this process that try again on the same lock: two that look at the same
+    /// state at once only undo each other's grants.
+    pub(super) async fn turn(&self, root: &str) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        let turns = u64::try_from(TURNS).ok()?;
+        let at = usize::try_from(hasher.finish() % turns).ok()?;
+        Some(self.turns.get(at)?.lock().await)
     }
 
     /// Begins a call, once there is a connection.

@@ -181,7 +181,8 @@ impl View {
             judge(&candidate, true, [], ahead) == Verdict::Wait
         };
         let last = self.ahead(&candidate).filter(blocks).last();
-        let excludes = |node: &&Node| judge(&candidate, true, [node.child.mode], []) == Verdict::Wait;
+        let excludes =
+            |node: &&Node| judge(&candidate, true, [node.child.mode], []) == Verdict::Wait;
         match last.or_else(|| self.holders.iter().find(excludes)) {
             Some(node) => Blocker::Node(&node.name),
             None => Blocker::Any,
