@@ -7,13 +7,21 @@ use tokio::time::{Instant, timeout_at};
 use zookeeper_client::{Error, MultiWriteError, MultiWriteResult, MultiWriter, Stat};
 
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::lock::fence::FencingToken;
 
 use super::failure::{Refusal, failure, refusal};
 use super::session::Session;
+use super::shared::Known;
 use super::view::View;
 
 /// How long a call may take in all.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// All that one transaction does has its number: the node of a holder tells its fencing token by the
+/// transaction that made it, which is the one that granted.
+pub(super) fn token(zxid: i64) -> FencingToken {
+    FencingToken::new(u64::from_ne_bytes(zxid.to_ne_bytes()))
+}
 
 /// A call under way.
 pub(super) struct Call {
@@ -104,6 +112,21 @@ impl Call {
             Some(changed) => Ok(Ok(changed)),
             None => Err(self.garbled("the server answered another request")),
         }
+    }
+
+    /// The fencing token of the holder that this node is, if it is there or was `known` to be.
+    pub(super) async fn token_of(
+        &self,
+        node: &str,
+        known: &mut Known,
+    ) -> Result<Option<FencingToken>, BackendError> {
+        if let Some((_, token)) = known.as_ref().filter(|(known, _)| known == node) {
+            return Ok(Some(*token));
+        }
+        let stat = self.read(self.session.client.check_stat(node)).await?;
+        let token = stat.flatten().map(|stat| token(stat.czxid));
+        *known = token.map(|token| (node.to_owned(), token));
+        Ok(token)
     }
 
     /// Removes a node. Answers whether it was there.

@@ -6,8 +6,8 @@ use crate::lock::backend::{BackendError, Entry, Verb};
 use crate::lock::fence::FencingToken;
 use crate::lock::name::LockName;
 
-use super::call::Call;
-use super::grant::{path, token};
+use super::call::{Call, token};
+use super::grant::path;
 use super::shared::Shared;
 use super::view::Node;
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use zookeeper_client::CreateMode;
 
 use crate::lock::backend::{BackendError, Claimed, Enqueued, Entry, Request, Standing, Verb};
-use crate::lock::queue::{Verdict, Waiter};
+use crate::lock::queue::{Mode, Verdict, Waiter};
 
 use super::call::Call;
 use super::child::Child;
@@ -72,10 +72,14 @@ async fn place(
         u64::MAX,
     );
     let (mut tries, mut is_sure) = (0, false);
+    // Exclusively, those who come too late will not be let in at the next look either.
+    let joins = candidate.child.mode != Mode::Exclusive;
+    let (mut turn, mut known) = (None, None);
     loop {
-        let mut turn = None;
-        let view = if is_sure {
+        if tries > 0 && joins && turn.is_none() {
             turn = call.within(shared.turn(&candidate.root)).await?;
+        }
+        let view = if is_sure {
             call.look(&candidate.root).await?
         } else {
             call.glance(&candidate.root).await?
@@ -93,26 +97,27 @@ async fn place(
         }
         match view.verdict(&newcomer, waits) {
             Verdict::Admit if tries < TRIES || !waits => {
-                if let Some(grant) = grant(shared, call, candidate, &view, None).await? {
+                let known = turn.as_deref_mut().unwrap_or(&mut known);
+                if let Some(grant) = grant(shared, call, candidate, &view, None, known).await? {
                     return Ok(Enqueued::Granted(grant));
                 }
-                drop(turn);
-                (tries, is_sure) = (tries + 1, true);
-                pause(call, tries).await?;
             }
             Verdict::Admit | Verdict::Wait if waits => {
-                drop(turn);
+                turn = None;
                 if let Some(answer) = wait(shared, call, candidate, &view).await? {
                     return Ok(answer);
                 }
-                (tries, is_sure) = (tries + 1, true);
-                pause(call, tries).await?;
             }
             // Nothing is written to say so; that the leader says so too makes it certain.
-            Verdict::Admit | Verdict::Wait | Verdict::Foreign(_) if !is_sure => is_sure = true,
+            Verdict::Admit | Verdict::Wait | Verdict::Foreign(_) if !is_sure => {
+                is_sure = true;
+                continue;
+            }
             Verdict::Admit | Verdict::Wait => return Ok(Enqueued::Held),
             Verdict::Foreign(family) => return Ok(Enqueued::Foreign(family)),
         }
+        (tries, is_sure) = (tries + 1, true);
+        pause(call, tries).await?;
     }
 }
 
@@ -211,7 +216,7 @@ async fn claim_in(
     candidate: &Candidate<'_>,
     mut view: View,
 ) -> Result<Claimed, BackendError> {
-    let mut turn = None;
+    let (mut turn, mut known) = (None, None);
     for tries in 1.. {
         let Some(node) = own(&view, candidate.entry, call) else {
             shared.ours.forget(candidate.entry);
@@ -236,13 +241,15 @@ async fn claim_in(
                 return Ok(Claimed::Waiting(standing(call, &view, &node.waiter())));
             }
             let name = Some(node.name.as_str());
-            if let Some(grant) = grant(shared, call, candidate, &view, name).await? {
+            let known = turn.as_deref_mut().unwrap_or(&mut known);
+            if let Some(grant) = grant(shared, call, candidate, &view, name, known).await? {
                 return Ok(Claimed::Granted(grant));
             }
         }
-        drop(turn);
         pause(call, tries).await?;
-        turn = call.within(shared.turn(&candidate.root)).await?;
+        if turn.is_none() {
+            turn = call.within(shared.turn(&candidate.root)).await?;
+        }
         view = call.look(&candidate.root).await?;
     }
     Err(call.too_busy())

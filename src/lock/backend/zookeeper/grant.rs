@@ -7,10 +7,10 @@ use zookeeper_client::{CreateMode, Error, MultiWriter};
 use crate::lock::backend::{BackendError, Entry, Grant, Metadata, Verb};
 use crate::lock::fence::{FencePass, FencingToken};
 
-use super::call::Call;
+use super::call::{Call, token};
 use super::child::{Child, State};
 use super::failure::{Refusal, failure};
-use super::shared::Shared;
+use super::shared::{Known, Shared};
 use super::view::{Node, View};
 
 /// What is entered or granted.
@@ -31,6 +31,7 @@ pub(super) async fn grant(
     candidate: &Candidate<'_>,
     view: &View,
     waiter: Option<&str>,
+    known: &mut Known,
 ) -> Result<Option<Grant>, BackendError> {
     if view.root().is_some_and(|seen| seen.version == -1) {
         // To the server, -1 is no comparison.
@@ -40,11 +41,10 @@ pub(super) async fn grant(
     let oldest = view.oldest().map(|node| path(&candidate.root, &node.name));
     let mut floor = None;
     if let Some(oldest) = &oldest {
-        let stat = call.read(call.session.client.check_stat(oldest)).await?;
-        let Some(stat) = stat.flatten() else {
+        floor = call.token_of(oldest, known).await?;
+        if floor.is_none() {
             return Ok(None);
-        };
-        floor = Some(token(stat.czxid));
+        }
     }
     let state = view.root().map_or(
         State {
@@ -149,12 +149,6 @@ pub(super) async fn granted(
 
 pub(super) fn path(root: &str, node: &str) -> String {
     format!("{root}/{node}")
-}
-
-/// All that one transaction does has its number: the node of a holder tells its fencing token by the
-/// transaction that made it, which is the one that granted.
-pub(super) fn token(zxid: i64) -> FencingToken {
-    FencingToken::new(u64::from_ne_bytes(zxid.to_ne_bytes()))
 }
 
 /// What is in a node: the floor, where it is not the holder's own token, and the metadata.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::lock::backend::bells::Bells;
 use crate::lock::backend::encoding::encoded;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::lock::fence::FencingToken;
 use crate::lock::name::LockName;
 
 use super::call::{Call, TIMEOUT};
@@ -21,8 +22,12 @@ pub(super) struct Shared {
     session: watch::Sender<Option<Arc<Session>>>,
     pub(super) ours: Ours,
     pub(super) bells: Bells,
-    turns: [Mutex<()>; TURNS],
+    turns: [Mutex<Known>; TURNS],
 }
+
+/// A holder's node and its fencing token, which never changes: those who try one after another need
+/// not all read it.
+pub(super) type Known = Option<(String, FencingToken)>;
 
 /// Locks that many tasks of this process want at once share so many turns: enough that two seldom
 /// share one, few enough to be there from the start.
@@ -35,7 +40,7 @@ impl Shared {
             session: watch::Sender::new(Some(Arc::new(session))),
             ours: Ours::default(),
             bells: Bells::default(),
-            turns: [const { Mutex::const_new(()) }; TURNS],
+            turns: [const { Mutex::const_new(None) }; TURNS],
         }
     }
 
@@ -47,7 +52,7 @@ impl Shared {
 
     /// Waits for the others of this process that try again on the same lock: two that look at the same
     /// state at once only undo each other's grants.
-    pub(super) async fn turn(&self, root: &str) -> Option<MutexGuard<'_, ()>> {
+    pub(super) async fn turn(&self, root: &str) -> Option<MutexGuard<'_, Known>> {
         let mut hasher = DefaultHasher::new();
         root.hash(&mut hasher);
         let turns = u64::try_from(TURNS).ok()?;
