@@ -78,6 +78,7 @@
 //! | [`MemoryBackend`] | this process's, monotonic | as asked | a counter | everything: it lives and dies with its users |
 //! | `EtcdBackend` (feature `etcd`) | the leader's, monotonic | whole seconds, rounded up, and at least what the server grants: 2 s by default. Entries of one TTL share a lease: what is not renewed is removed by the process, and if that dies, by the store within one more TTL | the revision of the transaction that grants | nothing. Leases begin anew with a new leader: what the dead held is free up to a TTL later. A cluster restored from a snapshot loses what came after it, tokens included |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
+//! | `ZooKeeperBackend` (feature `zookeeper`) | the leader's, monotonic | the session's timeout, 30 s unless the backend is told otherwise; longer ones are refused | the number of the transaction that granted (zxid) | nothing; sessions are counted anew, so locks of the dead live longer by as much |
 //!
 //! # What it costs
 //!
@@ -125,7 +126,12 @@ mod tenure;
 pub use acquire::{Acquire, IfFree, One};
 #[cfg(feature = "redis")]
 pub use backend::RedisBackend;
-#[cfg(any(feature = "etcd", feature = "redis"))]
+#[cfg(any(
+    feature = "etcd",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
 pub use backend::Tls;
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
@@ -135,6 +141,8 @@ pub use backend::{
 };
 #[cfg(feature = "etcd")]
 pub use backend::{ConnectEtcd, EtcdBackend};
+#[cfg(feature = "zookeeper")]
+pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

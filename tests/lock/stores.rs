@@ -15,3 +15,5 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_clock;
 mod server;
+#[cfg(all(feature = "zookeeper", feature = "conformance"))]
+mod zookeeper;

@@ -1,11 +1,21 @@
 //! The trait that every store of locks implements.
 
 mod answer;
-#[cfg(any(feature = "etcd", feature = "redis"))]
+#[cfg(any(
+    feature = "etcd",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
 mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(any(feature = "etcd", feature = "redis"))]
+#[cfg(any(
+    feature = "etcd",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
 mod encoding;
 mod error;
 #[cfg(feature = "etcd")]
@@ -13,11 +23,20 @@ mod etcd;
 mod inspection;
 mod memory;
 mod metadata;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
-#[cfg(any(feature = "etcd", feature = "redis"))]
+#[cfg(any(
+    feature = "etcd",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
 mod tls;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,8 +56,15 @@ pub use metadata::{Metadata, MetadataError};
 #[cfg(feature = "redis")]
 pub use redis::RedisBackend;
 pub use request::{Entry, Request, TtlError};
-#[cfg(any(feature = "etcd", feature = "redis"))]
+#[cfg(any(
+    feature = "etcd",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
 pub use tls::Tls;
+#[cfg(feature = "zookeeper")]
+pub use zookeeper::{ConnectZooKeeper, ZooKeeperBackend};
 
 /// A store of locks: the contract between the handle ([`Locks`](super::Locks)) and the world.
 ///

@@ -6,10 +6,14 @@ pub(crate) mod clock;
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 pub(crate) mod etcd;
 pub(crate) mod postgres;
+#[cfg(all(feature = "zookeeper", feature = "conformance"))]
+pub(crate) mod proxy;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 pub(crate) mod wire;
+#[cfg(all(feature = "zookeeper", feature = "conformance"))]
+pub(crate) mod zookeeper;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

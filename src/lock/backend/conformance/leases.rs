@@ -50,7 +50,8 @@ async fn a_lease_is_in_force_for_as_long_as_asked_and_proved_before_the_answer(
         ];
         for ((before, lease, after), late) in leases.into_iter().zip(&mut late) {
             proved(lease, ttl, after)?;
-            *late = (*late).min(lease.deadline().saturating_duration_since(before + ttl));
+            let end = before + lease.ttl();
+            *late = (*late).min(lease.deadline().saturating_duration_since(end));
         }
     }
     let late = late.into_iter().max().unwrap_or_default();

@@ -1,0 +1,127 @@
+//! The one task of a backend: it proves the session, opens another when that is lost, and removes
+//! what nobody asks for any more.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use zookeeper_client::Error;
+
+use super::call::TIMEOUT;
+use super::child::{Child, Place};
+use super::session::Session;
+use super::shared::Shared;
+
+/// So often in a TTL the session is proved. A lease that is proved no later is never believed in for
+/// less than the handle needs to renew it.
+const BEATS: u32 = 12;
+
+/// Every third proof, a quarter of a TTL, nodes are looked for that nobody owns.
+const BEATS_PER_SWEEP: u32 = 3;
+
+/// How long opening a session may take.
+pub(super) const OPEN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The shortest and the longest pause between two tries to open a session.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Runs until it is dropped.
+pub(super) async fn run(shared: Arc<Shared>) {
+    loop {
+        if let Some(session) = shared.session() {
+            keep(&shared, &session).await;
+            shared.replace(None);
+            let lost = session.client.session().clone();
+            drop(session);
+            reopen(&shared).await;
+            Session::close_lost(&shared.config, lost, TIMEOUT).await;
+        } else {
+            reopen(&shared).await;
+        }
+    }
+}
+
+/// Tends to a session until it is over.
+async fn keep(shared: &Shared, session: &Session) {
+    let period = session.ttl / BEATS;
+    let mut beats = 0_u32;
+    while !session.is_over() {
+        let began = Instant::now();
+        if session.is_connected() {
+            // That one fails is told by the state of the session, or by its leases.
+            let _ = timeout(TIMEOUT, session.prove(&shared.config.chroot)).await;
+            if beats % BEATS_PER_SWEEP == 0 {
+                let _ = timeout(TIMEOUT, sweep(shared, session)).await;
+            }
+            beats = beats.wrapping_add(1);
+        }
+        let state = session.client.state();
+        let rest = period.saturating_sub(began.elapsed());
+        let _ = timeout(rest, session.changed(state)).await;
+        if rest.is_zero() {
+            // Not without pause, however slow the server is.
+            sleep(period / 2).await;
+        }
+    }
+}
+
+/// Removes what is in the store by this session and nobody has asked for within a TTL, be it that it
+/// was forgotten, or that its request came late over a lost connection.
+async fn sweep(shared: &Shared, session: &Session) -> Result<(), Error> {
+    for holder in shared.ours.forget_unnamed(session.ttl) {
+        shared.bells.ring(holder);
+    }
+    let chroot = &shared.config.chroot;
+    let paths = session.client.list_ephemerals(chroot).await?;
+    // Read after the list: what is on the list was taken in before it was sent.
+    let ours = shared.ours.all();
+    let nodes = ours.iter().map(|(entry, node)| {
+        let root = shared.root(entry.name());
+        ((root, entry.holder()), node.as_deref())
+    });
+    let nodes: std::collections::HashMap<_, _> = nodes.collect();
+    let mut seen = HashSet::new();
+    for path in &paths {
+        let Some((root, name)) = path.rsplit_once('/') else {
+            continue;
+        };
+        let Some((child, place)) = Child::parse(name) else {
+            continue;
+        };
+        let key = (root.to_owned(), child.holder);
+        let is_owned = match nodes.get(&key) {
+            None => false,
+            // The same request twice, once late: whoever holds needs no place in the queue.
+            Some(Some(node)) if *node != name => matches!(place, Place::Holds(_)),
+            Some(_) => seen.insert(key),
+        };
+        if !is_owned {
+            match session.client.delete(path, None).await {
+                Ok(()) | Err(Error::NoNode) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens a session, and tries for as long as it takes.
+async fn reopen(shared: &Shared) {
+    let (shortest, longest) = PAUSE;
+    let mut failures = 0;
+    loop {
+        match Session::open(&shared.config, OPEN_TIME_MAX).await {
+            Ok(session) => return shared.replace(Some(Arc::new(session))),
+            Err(_) => {
+                let pause = longest.min(shortest * 2_u32.pow(failures));
+                failures = (failures + 1).min(8);
+                // Half of it at random, so that not all come back at the same instant.
+                let random = RandomState::new().hash_one(failures) % 512;
+                let random = u32::try_from(random).unwrap_or_default();
+                sleep(pause / 2 + pause * random / 1024).await;
+            }
+        }
+    }
+}

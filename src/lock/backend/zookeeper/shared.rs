@@ -1,0 +1,106 @@
+//! What the calls of a backend and its task share.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::lock::backend::bells::Bells;
+use crate::lock::backend::encoding::encoded;
+use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::lock::fence::FencingToken;
+use crate::lock::name::LockName;
+
+use super::call::{Call, TIMEOUT};
+use super::ours::Ours;
+use super::session::{Config, Session};
+
+pub(super) struct Shared {
+    pub(super) config: Config,
+    /// The session, while there is one.
+    session: watch::Sender<Option<Arc<Session>>>,
+    pub(super) ours: Ours,
+    pub(super) bells: Bells,
+    turns: [Mutex<Known>; TURNS],
+}
+
+/// A holder's node and its fencing token, which never changes: those who try one after another need
+/// not all read it.
+pub(super) type Known = Option<(String, FencingToken)>;
+
+/// Locks that many tasks of this process want at once share so many turns: enough that two seldom
+/// share one, few enough to be there from the start.
+const TURNS: usize = 64;
+
+impl Shared {
+    pub(super) fn new(config: Config, session: Session) -> Self {
+        Self {
+            config,
+            session: watch::Sender::new(Some(Arc::new(session))),
+            ours: Ours::default(),
+            bells: Bells::default(),
+            turns: [const { Mutex::const_new(None) }; TURNS],
+        }
+    }
+
+    /// The path of a lock's own node. The letter before the name keeps `.` and `..` from meaning
+    /// something.
+    pub(super) fn root(&self, name: &LockName) -> String {
+        format!("{}/e{}", self.config.chroot, encoded(name, b"-_."))
+    }
+
+    /// Waits for the others of this process that try again on the same lock: two that look at the same
+    /// state at once only undo each other's grants.
+    pub(super) async fn turn(&self, root: &str) -> Option<MutexGuard<'_, Known>> {
+        let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
+        let turns = u64::try_from(TURNS).ok()?;
+        let at = usize::try_from(hasher.finish() % turns).ok()?;
+        Some(self.turns.get(at)?.lock().await)
+    }
+
+    /// Begins a call, once there is a connection.
+    pub(super) async fn call(&self, verb: Verb) -> Result<Call, BackendError> {
+        let until = Instant::now() + TIMEOUT;
+        match timeout_at(until, self.connected()).await {
+            Ok(Some(session)) => Ok(Call::new(session, verb, until)),
+            Ok(None) | Err(_) => {
+                let error = BackendError::new(BackendErrorKind::Unavailable, verb);
+                Err(error.with_source("there is no connection to the store"))
+            }
+        }
+    }
+
+    async fn connected(&self) -> Option<Arc<Session>> {
+        let mut sessions = self.session.subscribe();
+        loop {
+            let session = sessions.borrow_and_update().clone();
+            let Some(session) = session else {
+                sessions.changed().await.ok()?;
+                continue;
+            };
+            let state = session.client.state();
+            if session.is_connected() {
+                return Some(session);
+            }
+            tokio::select! {
+                () = session.changed(state) => {}
+                changed = sessions.changed() => changed.ok()?,
+            }
+        }
+    }
+
+    pub(super) fn session(&self) -> Option<Arc<Session>> {
+        self.session.borrow().clone()
+    }
+
+    /// Takes a new session into use, or none. What was entered by another is gone, or will be.
+    pub(super) fn replace(&self, session: Option<Arc<Session>>) {
+        let id = session.as_ref().map(|session| session.id());
+        self.session.send_replace(session);
+        for holder in self.ours.forget_all_but(id) {
+            self.bells.ring(holder);
+        }
+    }
+}

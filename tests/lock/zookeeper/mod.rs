@@ -1,0 +1,82 @@
+//! Locks on `ZooKeeper`, against real servers.
+
+mod access;
+mod law;
+mod protocol;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tripod::lock::{
+    AcquireError, BackendError, Entry, HolderId, LockGuard, LockName, Locks, Request,
+    ZooKeeperBackend,
+};
+use zookeeper_client::Client;
+
+use crate::server::zookeeper::ZooKeeperServer;
+
+async fn store(server: &ZooKeeperServer) -> ZooKeeperBackend {
+    ZooKeeperBackend::connect(&server.url()).await.unwrap()
+}
+
+async fn locks(server: &ZooKeeperServer) -> Locks {
+    Locks::new(store(server).await)
+}
+
+/// A client that goes past the backend.
+async fn raw(server: &ZooKeeperServer) -> Client {
+    let address = format!("127.0.0.1:{}", server.port());
+    Client::connect(&address).await.unwrap()
+}
+
+fn name(name: &str) -> LockName {
+    LockName::new(name).unwrap()
+}
+
+fn request(lock: &str, id: u64) -> Request {
+    let entry = Entry::new(name(lock), HolderId::new(7, id));
+    Request::new(entry, Duration::from_secs(2)).unwrap()
+}
+
+/// Acquires as soon as the store answers.
+async fn again(locks: &Locks, name: &str, ttl: Duration) -> LockGuard {
+    loop {
+        match locks
+            .acquire(name)
+            .ttl(ttl)
+            .wait(Duration::from_secs(20))
+            .await
+        {
+            Ok(guard) => return guard,
+            Err(AcquireError::Store(_)) => sleep(Duration::from_millis(100)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+fn told(error: &BackendError) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text += &format!(" {error:?} {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Looks again and again, for ten seconds at most.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if is_so().await {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within 10 s: {what}");
+}
+
+fn shared<T>(value: T) -> Arc<T> {
+    Arc::new(value)
+}

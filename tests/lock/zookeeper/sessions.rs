@@ -1,0 +1,299 @@
+//! Sessions that are lost, and servers that go and come.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+use tripod::lock::{
+    AcquireError, BackendErrorKind, Enqueued, LockBackend, Locks, Loss, Renewed, ZooKeeperBackend,
+};
+
+use super::{again, locks, name, raw, request};
+use crate::server::proxy::Proxy;
+use crate::server::zookeeper::ZooKeeperServer;
+
+async fn brief(port: u16, timeout: Duration) -> ZooKeeperBackend {
+    let url = format!("zookeeper://127.0.0.1:{port}");
+    let connect = ZooKeeperBackend::connect(&url).session_timeout(timeout);
+    connect.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before() {
+    let mut server = ZooKeeperServer::start().await;
+    let (three, long) = (Duration::from_secs(3), locks(&server).await);
+    let short = Locks::new(brief(server.port(), three).await);
+    let kept = long.acquire("kept").await.unwrap();
+    let lost = short.acquire("lost").ttl(three).await.unwrap();
+    let tokens = (kept.fencing_token(), lost.fencing_token());
+    server.kill();
+    let began = Instant::now();
+    assert_eq!(lost.lost().await, Loss::Expired);
+    let after = began.elapsed();
+    assert!(after < three && after > three / 2, "{after:?}");
+    kept.check().unwrap();
+    let error = long.try_acquire("other").await.unwrap_err();
+    let AcquireError::Store(error) = error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(
+        error.kind(),
+        BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate
+    ));
+    // Longer than the client believes in the session.
+    sleep(Duration::from_secs(2)).await;
+    server.restart().await;
+    let guard = again(&long, "lost", three).await;
+    assert!(guard.fencing_token() > tokens.1);
+    let other = short.acquire("other").ttl(three);
+    let other = timeout(Duration::from_secs(20), other.into_future()).await;
+    assert!(matches!(other, Ok(Ok(_))), "{other:?}");
+    assert!(kept.release().await.unwrap(), "it was held throughout");
+    assert!(again(&long, "kept", three).await.fencing_token() > tokens.0);
+}
+
+#[tokio::test]
+async fn what_was_held_when_a_server_died_is_free_as_soon_as_its_owner_is_back() {
+    let mut server = ZooKeeperServer::start().await;
+    let ttl = Duration::from_secs(4);
+    let owner = Locks::new(brief(server.port(), ttl).await);
+    let guard = owner.acquire("a").ttl(ttl).await.unwrap();
+    server.kill();
+    assert_eq!(guard.lost().await, Loss::Expired);
+    // The client gives its session up.
+    sleep(ttl).await;
+    server.restart().await;
+    let began = Instant::now();
+    let other = locks(&server).await;
+    let guard = other
+        .acquire("a")
+        .wait(Duration::from_secs(20))
+        .await
+        .unwrap();
+    // The server counts the old session anew, from its start.
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(guard.release().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_lease_is_never_believed_in_for_longer_than_the_server_keeps_it() {
+    let server = ZooKeeperServer::start().await;
+    let ttl = Duration::from_secs(2);
+    // Cut off at all phases of the client's pings and of the server's ticks.
+    let cuts = (0..10).map(|phase| {
+        let server = &server;
+        async move {
+            let proxy = Proxy::start(server.port()).await;
+            let locks = Locks::new(brief(proxy.port(), ttl).await);
+            let name = format!("phase/{phase}");
+            let guard = locks.acquire(&*name).ttl(ttl).await.unwrap();
+            let witness = raw(server).await;
+            let root = format!("/tripod/ephase%2F{phase}");
+            sleep(Duration::from_millis(1000 + phase * 73)).await;
+            proxy.cut();
+            let cut = Instant::now();
+            let lost = async {
+                assert_eq!(guard.lost().await, Loss::Expired);
+                cut.elapsed()
+            };
+            let freed = async {
+                while !witness.list_children(&root).await.unwrap().is_empty() {
+                    sleep(Duration::from_millis(2)).await;
+                }
+                cut.elapsed()
+            };
+            tokio::join!(lost, freed)
+        }
+    });
+    for (lost, freed) in join_all(cuts).await {
+        println!("after the cut, lost at {lost:?}, free at {freed:?}");
+        assert!(
+            lost <= freed,
+            "believed in until {lost:?}, free at {freed:?}"
+        );
+        assert!(lost < ttl && freed < ttl + Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_silent_session_is_counted_from_the_last_request_that_the_server_heard() {
+    let server = ZooKeeperServer::start().await;
+    let ttl = Duration::from_secs(4);
+    let silences = (0..6).map(|phase| {
+        let server = &server;
+        async move {
+            let proxy = Proxy::start(server.port()).await;
+            let address = format!("127.0.0.1:{}", proxy.port());
+            let client = zookeeper_client::Client::connector().with_session_timeout(ttl);
+            let client = client.connect(&address).await.unwrap();
+            let path = format!("/silent{phase}");
+            let acls = zookeeper_client::Acls::anyone_all();
+            let mode = zookeeper_client::CreateMode::Ephemeral.with_acls(acls);
+            client.create(&path, b"", &mode).await.unwrap();
+            let witness = raw(server).await;
+            sleep(Duration::from_millis(400 + phase * 90)).await;
+            // A read is as good as anything: it is heard.
+            let sent = Instant::now();
+            client.check_stat(&path).await.unwrap();
+            sleep(Duration::from_millis(200)).await;
+            proxy.cut();
+            let cut = Instant::now();
+            while witness.check_stat(&path).await.unwrap().is_some() {
+                sleep(Duration::from_millis(2)).await;
+            }
+            (sent.elapsed(), cut.elapsed())
+        }
+    });
+    for (from_sent, from_cut) in join_all(silences).await {
+        println!("free {from_sent:?} after the last request, {from_cut:?} after the cut");
+        assert!(from_sent >= ttl, "{from_sent:?}");
+        assert!(
+            from_sent < ttl + Duration::from_millis(900),
+            "{from_sent:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
+    let server = ZooKeeperServer::start().await;
+    let ttl = Duration::from_secs(2);
+    let proxy = Proxy::start(server.port()).await;
+    let store = brief(proxy.port(), ttl).await;
+    let (held, waited) = (request("held", 1), request("waited", 2));
+    let others = locks(&server).await;
+    let guard = others.acquire("waited").await.unwrap();
+    let Ok(Enqueued::Granted(grant)) = store.enqueue(&held).await else {
+        panic!("it is free")
+    };
+    assert!(matches!(
+        store.enqueue(&waited).await,
+        Ok(Enqueued::Waiting(_))
+    ));
+    proxy.cut();
+    let next = others
+        .acquire("held")
+        .wait(Duration::from_secs(10))
+        .await
+        .unwrap();
+    assert!(next.fencing_token() > grant.pass().token());
+    // A call ends by itself, and nothing is said to live.
+    let entries = [held.entry().clone(), waited.entry().clone()];
+    let began = Instant::now();
+    for answer in store.renew(&entries).await {
+        assert!(!matches!(answer, Ok(Renewed::Alive(_))), "{answer:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(4));
+    // The waiter is told.
+    let told = timeout(Duration::from_secs(5), store.changed(waited.entry()));
+    proxy.mend();
+    told.await.expect("it is told").ok();
+    let again = async {
+        loop {
+            let answers = store.renew(&entries).await;
+            if answers
+                .iter()
+                .all(|answer| matches!(answer, Ok(Renewed::Gone)))
+            {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), again)
+        .await
+        .expect("both are gone");
+    // It may enter anew, and by the same id.
+    let fresh = store.enqueue(&request("fresh", 3)).await;
+    assert!(matches!(fresh, Ok(Enqueued::Granted(_))), "{fresh:?}");
+    assert!(matches!(
+        store.enqueue(&waited).await,
+        Ok(Enqueued::Waiting(_))
+    ));
+    drop((guard, next));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
+    let server = ZooKeeperServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let ttl = Duration::from_secs(6);
+    let cut = Locks::new(brief(proxy.port(), ttl).await);
+    let others = locks(&server).await;
+    let guard = cut.acquire("held").ttl(ttl).await.unwrap();
+    let theirs = others.acquire("waited").await.unwrap();
+    let waiter = tokio::spawn(cut.acquire("waited").ttl(ttl).into_future());
+    sleep(Duration::from_millis(300)).await;
+    for _ in 0..3 {
+        proxy.cut();
+        sleep(Duration::from_millis(200)).await;
+        proxy.mend();
+        sleep(Duration::from_millis(700)).await;
+    }
+    guard.check().unwrap();
+    // What happens while it is away is seen when it is back.
+    proxy.cut();
+    sleep(Duration::from_millis(100)).await;
+    assert!(theirs.release().await.unwrap());
+    proxy.mend();
+    let began = Instant::now();
+    let heard = timeout(Duration::from_secs(10), waiter).await;
+    let waited = heard.expect("it was told").unwrap().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(waited.release().await.unwrap());
+    assert!(guard.release().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_backend_that_is_dropped_frees_what_it_held_at_once() {
+    let server = ZooKeeperServer::start().await;
+    let store = super::store(&server).await;
+    let held = request("a", 1);
+    assert!(matches!(
+        store.enqueue(&held).await,
+        Ok(Enqueued::Granted(_))
+    ));
+    drop(store);
+    let others = locks(&server).await;
+    let began = Instant::now();
+    let guard = others.acquire("a").await.unwrap();
+    assert!(guard.release().await.unwrap());
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_store_that_is_out_of_reach_keeps_no_call_and_no_request() {
+    let server = ZooKeeperServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = brief(proxy.port(), Duration::from_secs(20)).await;
+    proxy.cut();
+    sleep(Duration::from_millis(100)).await;
+    let calls = (0..50).map(|id| {
+        let store = &store;
+        async move {
+            let began = Instant::now();
+            let error = store.enqueue(&request("late", id)).await.unwrap_err();
+            (error.kind(), began.elapsed())
+        }
+    });
+    for (kind, after) in join_all(calls).await {
+        assert_eq!(kind, BackendErrorKind::Unavailable);
+        assert!(after < Duration::from_secs(4), "{after:?}");
+    }
+    proxy.mend();
+    // None of them is sent afterwards.
+    sleep(Duration::from_secs(1)).await;
+    let seen = locks(&server).await.inspect(&name("late")).await.unwrap();
+    assert!(
+        seen.holders().is_empty() && seen.waiters().is_empty(),
+        "{seen:?}"
+    );
+}
