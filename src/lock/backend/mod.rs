@@ -23,8 +23,6 @@ mod etcd;
 mod inspection;
 mod memory;
 mod metadata;
-#[cfg(feature = "postgres")]
-mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;

@@ -48,7 +48,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use checks::Broken;
 use report::Report;
 use run::{Setup, run};
+use server::etcd::EtcdServer;
 use server::redis::RedisServer;
+use server::zookeeper::ZooKeeperServer;
 use stores::Server;
 
 /// What this program is when it was started by itself.
@@ -93,6 +95,8 @@ fn trials() -> Vec<Trial> {
             a_seed_gives_its_plan_again();
             Ok(())
         }),
+        trial("etcd", Expected::Safe, etcd),
+        trial("zookeeper", Expected::Safe, zookeeper),
         trial("redis_with_appendfsync_always", Expected::Safe, redis),
         trial(
             "redis_that_forgets_when_killed",
@@ -122,6 +126,14 @@ fn a_seed_gives_its_plan_again() {
     };
     assert_eq!(plan(1), plan(1));
     assert_ne!(plan(1), plan(2));
+}
+
+async fn etcd() -> Box<dyn Server> {
+    Box::new(EtcdServer::start().await)
+}
+
+async fn zookeeper() -> Box<dyn Server> {
+    Box::new(ZooKeeperServer::start().await)
 }
 
 async fn redis() -> Box<dyn Server> {

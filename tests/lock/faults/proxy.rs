@@ -1,7 +1,6 @@
 //! A worker's way to the store, on which everything can go wrong that does on a network.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::time::sleep;
 use crate::plan::Weather;
 
 pub struct Proxy {
-    address: SocketAddr,
+    port: u16,
     weather: watch::Sender<Weather>,
     lost: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
@@ -30,9 +29,9 @@ enum Way {
 }
 
 impl Proxy {
-    pub async fn start(server: SocketAddr) -> Self {
+    pub async fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = listener.local_addr().unwrap().port();
         let (weather, forecast) = watch::channel(Weather::Clear);
         let lost = Arc::<AtomicU64>::default();
         let count = Arc::clone(&lost);
@@ -46,15 +45,15 @@ impl Proxy {
             }
         });
         Self {
-            address,
+            port,
             weather,
             lost,
             _tasks: tasks,
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn set(&self, weather: Weather) {
@@ -69,11 +68,11 @@ impl Proxy {
 
 async fn carry(
     mut client: TcpStream,
-    server: SocketAddr,
+    server: u16,
     weather: watch::Receiver<Weather>,
     lost: Arc<AtomicU64>,
 ) {
-    let Ok(mut server) = TcpStream::connect(server).await else {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else {
         let _ = client.set_zero_linger();
         return;
     };

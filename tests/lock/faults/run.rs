@@ -50,8 +50,8 @@ pub async fn run(server: &mut dyn Server, setup: &Setup) -> History {
     let (resource, address) = resource(setup);
     let mut workers = Vec::new();
     for number in 0..WORKERS {
-        let proxy = Proxy::start(server.address()).await;
-        let url = server.url(proxy.address());
+        let proxy = Proxy::start(server.port()).await;
+        let url = server.url(proxy.port());
         let worker = Worker::start(number, setup, proxy, &url, &address);
         workers.push(worker);
     }
@@ -194,7 +194,7 @@ async fn break_server(
 
 /// All is well again: each name is to be had within two TTLs, and then nothing is left.
 async fn heal(server: &dyn Server, setup: &Setup, history: &mut History) {
-    let backend = connect(&server.url(server.address()), setup.ttl)
+    let backend = connect(&server.url(server.port()), setup.ttl)
         .await
         .unwrap();
     let locks = Locks::new(backend);

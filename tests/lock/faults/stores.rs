@@ -1,21 +1,22 @@
 //! The stores, as the harness starts, breaks and empties them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tripod::BoxFuture;
-use tripod::lock::{BackendError, LockBackend, RedisBackend};
+use tripod::lock::{BackendError, EtcdBackend, LockBackend, RedisBackend, ZooKeeperBackend};
 
+use crate::server::etcd::EtcdServer;
 use crate::server::redis::RedisServer;
+use crate::server::zookeeper::ZooKeeperServer;
 
 /// A server that can be broken.
 pub trait Server: Send {
-    /// Where it listens.
-    fn address(&self) -> SocketAddr;
+    /// Where it listens, on this machine.
+    fn port(&self) -> u16;
 
-    /// How to reach it at this address.
-    fn url(&self, address: SocketAddr) -> String;
+    /// How to reach it at this port.
+    fn url(&self, port: u16) -> String;
 
     fn pid(&self) -> u32;
 
@@ -30,57 +31,79 @@ pub trait Server: Send {
 }
 
 /// Connects to whatever store this is.
-pub async fn connect(url: &str, _ttl: Duration) -> Result<Arc<dyn LockBackend>, BackendError> {
+pub async fn connect(url: &str, ttl: Duration) -> Result<Arc<dyn LockBackend>, BackendError> {
     let (scheme, _) = url.split_once("://").unwrap();
     Ok(match scheme {
+        "http" => Arc::new(EtcdBackend::connect(url).await?),
         "redis" => Arc::new(RedisBackend::connect(url).await?),
+        "zookeeper" => Arc::new(ZooKeeperBackend::connect(url).session_timeout(ttl).await?),
         other => panic!("no store for {other}"),
     })
 }
 
-impl Server for RedisServer {
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port()).into()
-    }
-
-    fn url(&self, address: SocketAddr) -> String {
-        format!("redis://{address}")
-    }
-
-    fn pid(&self) -> u32 {
-        RedisServer::pid(self)
-    }
-
-    fn kill(&mut self) {
-        RedisServer::kill(self);
-    }
-
-    fn restart(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(RedisServer::restart(self))
-    }
-
-    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
-        Box::pin(async {
-            let client = redis::Client::open(RedisServer::url(self)).unwrap();
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-            let keys: Vec<String> = redis::cmd("KEYS")
-                .arg("*")
-                .query_async(&mut connection)
-                .await
-                .unwrap();
-            let mut left = Vec::new();
-            for key in keys {
-                let lives: i64 = redis::cmd("TTL")
-                    .arg(&key)
-                    .query_async(&mut connection)
-                    .await
-                    .unwrap();
-                // A counter for each name, for a day.
-                if !key.ends_with("}:t") || !(0..=86_401).contains(&lives) {
-                    left.push(format!("{key} for {lives} s"));
-                }
+macro_rules! server {
+    ($server:ident, $scheme:literal, $leftovers:path) => {
+        impl Server for $server {
+            fn port(&self) -> u16 {
+                $server::port(self)
             }
-            left
-        })
+
+            fn url(&self, port: u16) -> String {
+                format!("{}://127.0.0.1:{port}", $scheme)
+            }
+
+            fn pid(&self) -> u32 {
+                $server::pid(self)
+            }
+
+            fn kill(&mut self) {
+                $server::kill(self);
+            }
+
+            fn restart(&mut self) -> BoxFuture<'_, ()> {
+                Box::pin($server::restart(self))
+            }
+
+            fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
+                Box::pin($leftovers(self))
+            }
+        }
+    };
+}
+
+server!(EtcdServer, "http", EtcdServer::keys);
+server!(RedisServer, "redis", keys_on_redis);
+server!(ZooKeeperServer, "zookeeper", nodes_on_zookeeper);
+
+/// All but a counter for each name, for a day.
+async fn keys_on_redis(server: &RedisServer) -> Vec<String> {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut keys = redis::cmd("KEYS");
+    let keys: Vec<String> = keys.arg("*").query_async(&mut connection).await.unwrap();
+    let mut left = Vec::new();
+    for key in keys {
+        let mut lives = redis::cmd("TTL");
+        let lives: i64 = lives.arg(&key).query_async(&mut connection).await.unwrap();
+        if !key.ends_with("}:t") || !(0..=86_401).contains(&lives) {
+            left.push(format!("{key} for {lives} s"));
+        }
     }
+    left
+}
+
+/// All but the containers, which the server removes once they have been empty for a while.
+async fn nodes_on_zookeeper(server: &ZooKeeperServer) -> Vec<String> {
+    let address = format!("127.0.0.1:{}", server.port());
+    let client = zookeeper_client::Client::connect(&address).await.unwrap();
+    let mut left = Vec::new();
+    for container in client.list_children("/tripod").await.unwrap() {
+        let path = format!("/tripod/{container}");
+        match client.list_children(&path).await {
+            Ok(nodes) => left.extend(nodes.iter().map(|node| format!("{path}/{node}"))),
+            Err(zookeeper_client::Error::NoNode) => {}
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+    left
 }

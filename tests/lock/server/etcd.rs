@@ -112,6 +112,11 @@ impl EtcdServer {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
+    /// Of a server that runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

@@ -136,6 +136,11 @@ impl ZooKeeperServer {
         answer.ok().and_then(Result::ok).unwrap_or_default()
     }
 
+    /// Of a server that runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
