@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tripod::lock::{Claimed, Held, LockBackend, Mode};
+use tripod::lock::{Claimed, Enqueued, Held, LockBackend, Mode};
 
 use super::{backend, claims, granted, locks, permits, request, waits, within};
 use crate::server::etcd::EtcdServer;
@@ -190,5 +190,60 @@ async fn readers_who_come_at_once_all_hold_with_the_floor_of_the_first() {
     }
     while let Some(floor) = readers.join_next().await {
         assert_eq!(floor.unwrap(), first.pass().token());
+    }
+}
+
+#[tokio::test]
+async fn permits_that_suffice_are_had_by_all_who_come_at_once() {
+    let server = EtcdServer::start().await;
+    let backend = Arc::new(backend(&server).await);
+    let mut crowd = JoinSet::new();
+    for id in 0..40 {
+        let backend = Arc::clone(&backend);
+        crowd.spawn(async move {
+            let request = request(id).with_mode(permits(1, 40));
+            while !matches!(
+                backend.enqueue(&request).await.unwrap(),
+                Enqueued::Granted(_)
+            ) {
+                backend.changed(request.entry()).await.unwrap();
+            }
+        });
+    }
+    let all = timeout(Duration::from_secs(20), crowd.join_all()).await;
+    assert_eq!(all.unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn zz_speed() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    granted(&backend, &request(0)).await;
+    assert!(backend.release(request(0).entry()).await.unwrap());
+    let mut client = server.client(None).await;
+    for round in 0..3_u64 {
+        let began = Instant::now();
+        for id in 0..200 {
+            let txn = etcd_client::Txn::new()
+                .when([etcd_client::Compare::create_revision(
+                    "x",
+                    etcd_client::CompareOp::Equal,
+                    0,
+                )])
+                .and_then([etcd_client::TxnOp::put(format!("y{id}"), "5|0|", None)]);
+            client.txn(txn).await.unwrap();
+        }
+        let raw = began.elapsed();
+        let (mut acquire, mut release) = (Duration::ZERO, Duration::ZERO);
+        for id in 0..200 {
+            let request = request(1000 + round * 1000 + id);
+            let began = Instant::now();
+            granted(&backend, &request).await;
+            acquire += began.elapsed();
+            let began = Instant::now();
+            assert!(backend.release(request.entry()).await.unwrap());
+            release += began.elapsed();
+        }
+        println!("raw {raw:?} acquire {acquire:?} release {release:?}");
     }
 }

@@ -30,10 +30,10 @@ impl Wish {
         Txn::new().when(alone).and_then(held).or_else(otherwise)
     }
 
-    /// Enters the queue if these are in the way still; and reads the lock.
-    pub(super) fn enter(&self, lease: Terms, blockers: &Blockers) -> Txn {
+    /// Enters the queue if these entries are there still; and reads the lock.
+    pub(super) fn enter(&self, lease: Terms, beside: impl IntoIterator<Item = Compare>) -> Txn {
         let mut enters = self.is_new().to_vec();
-        enters.extend(blockers.are_there());
+        enters.extend(beside);
         let entered = [vec![self.put_waiting(lease)], self.look()].concat();
         Txn::new()
             .when(enters)
