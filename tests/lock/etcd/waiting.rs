@@ -213,37 +213,3 @@ async fn permits_that_suffice_are_had_by_all_who_come_at_once() {
     let all = timeout(Duration::from_secs(20), crowd.join_all()).await;
     assert_eq!(all.unwrap().len(), 40);
 }
-
-#[tokio::test]
-async fn zz_speed() {
-    let server = EtcdServer::start().await;
-    let backend = backend(&server).await;
-    granted(&backend, &request(0)).await;
-    assert!(backend.release(request(0).entry()).await.unwrap());
-    let mut client = server.client(None).await;
-    for round in 0..3_u64 {
-        let began = Instant::now();
-        for id in 0..200 {
-            let txn = etcd_client::Txn::new()
-                .when([etcd_client::Compare::create_revision(
-                    "x",
-                    etcd_client::CompareOp::Equal,
-                    0,
-                )])
-                .and_then([etcd_client::TxnOp::put(format!("y{id}"), "5|0|", None)]);
-            client.txn(txn).await.unwrap();
-        }
-        let raw = began.elapsed();
-        let (mut acquire, mut release) = (Duration::ZERO, Duration::ZERO);
-        for id in 0..200 {
-            let request = request(1000 + round * 1000 + id);
-            let began = Instant::now();
-            granted(&backend, &request).await;
-            acquire += began.elapsed();
-            let began = Instant::now();
-            assert!(backend.release(request.entry()).await.unwrap());
-            release += began.elapsed();
-        }
-        println!("raw {raw:?} acquire {acquire:?} release {release:?}");
-    }
-}

@@ -63,17 +63,15 @@ impl Store {
         until: Instant,
     ) -> Result<Enqueued, Trouble> {
         let (wish, terms) = (&naming.wish, lease.terms());
-        let txn = wish.enqueue(terms, waits);
-        let mut answer = self.take_to_enter(naming, txn, until).await?;
+        let mut answer = self
+            .take_to_enter(naming, wish.enqueue(terms), until)
+            .await?;
         if answer.held() {
             return Ok(Enqueued::Granted(naming.granted(
                 lease,
                 answer.revision,
                 0,
             )?));
-        }
-        if answer.inner_held() {
-            return self.entered(naming, &answer, until).await;
         }
         for tried in 0..TRIES {
             let Look { snapshot, left } = look(naming, &answer)?;
