@@ -1,4 +1,4 @@
-//! A lock on ZooKeeper: run it in two terminals, and stop the one that holds.
+//! A lock on `ZooKeeper`: run it in two terminals, and stop the one that holds.
 //!
 //! ```text
 //! cargo run --release --features zookeeper --example zookeeper_lock -- zookeeper://127.0.0.1:2181

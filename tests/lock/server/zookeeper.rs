@@ -97,7 +97,8 @@ impl ZooKeeperServer {
         let zookeeper = Path::new(JARS).join("zookeeper.jar");
         assert!(
             zookeeper.exists(),
-            "{zookeeper:?} is missing: install the package zookeeper"
+            "{} is missing: install the package zookeeper",
+            zookeeper.display()
         );
         let configuration = self.directory.path().join("zoo.cfg");
         std::fs::write(&configuration, &self.options).unwrap();
@@ -159,8 +160,7 @@ impl ZooKeeperServer {
 fn class_path() -> String {
     let jars = std::fs::read_dir(JARS).into_iter().flatten().flatten();
     let names = jars.filter_map(|jar| jar.file_name().into_string().ok());
-    let plain =
-        |name: &String| name.ends_with(".jar") && !name.contains(|c: char| c.is_ascii_digit());
+    let plain = |name: &String| !name.contains(|c: char| c.is_ascii_digit());
     let netty = names.filter(|name| name.starts_with("netty-") && plain(name));
     let needed = ["zookeeper.jar", "slf4j-simple.jar"].map(str::to_owned);
     let paths = needed.into_iter().chain(netty);

@@ -223,6 +223,13 @@ async fn passwords_are_told_to_nobody() {
     let url = format!("{}/canaries", server.url());
     let connect = |password| ZooKeeperBackend::connect(&url).user("us", password);
     assert!(!format!("{:?}", connect("canary-right")).contains("canary"));
+    // While other threads meet a place that tells something, that this one listens may be missed.
+    super::until("the client's own words are heard", async || {
+        tracing::callsite::rebuild_interest_cache();
+        connect("canary-right").await.unwrap();
+        heard.0.lock().contains("sending request")
+    })
+    .await;
     let store = connect("canary-right").await.unwrap();
     assert!(!format!("{store:?}").contains("canary"));
     let locks = Locks::new(store);
@@ -244,10 +251,6 @@ async fn passwords_are_told_to_nobody() {
         assert!(!told(&error).contains("canary"), "{}", told(&error));
     }
     let heard = heard.0.lock();
-    assert!(
-        heard.contains("connect"),
-        "the client's own words are heard: {heard}"
-    );
     // The path is no secret.
     assert!(
         !heard.replace("/canaries", "").contains("canary"),

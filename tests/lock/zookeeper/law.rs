@@ -75,9 +75,12 @@ impl LockBackend for TwoSessions {
             let long: Vec<Entry> = long.into_iter().cloned().collect();
             let mut brief = self.brief.renew(&brief).await.into_iter();
             let mut long = self.long.renew(&long).await.into_iter();
-            let answer = |entry: &Entry| match is_brief(&entry) {
-                true => brief.next().unwrap(),
-                false => long.next().unwrap(),
+            let answer = |entry: &Entry| {
+                if is_brief(&entry) {
+                    brief.next().unwrap()
+                } else {
+                    long.next().unwrap()
+                }
             };
             entries.iter().map(answer).collect()
         })

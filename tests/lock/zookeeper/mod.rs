@@ -5,6 +5,7 @@ mod law;
 mod protocol;
 mod sessions;
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ fn told(error: &BackendError) -> String {
     let mut text = format!("{error:?} {error}");
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        text += &format!(" {error:?} {error}");
+        let _ = write!(text, " {error:?} {error}");
         source = error.source();
     }
     text

@@ -45,9 +45,12 @@ async fn a_release_wakes_one_of_many_writers_and_all_readers() {
         let name = format!("herd/{is_shared}");
         let holder = request(&name, 0);
         let waiters: Vec<_> = (1..=6)
-            .map(|id| match is_shared {
-                true => request(&name, id).with_mode(tripod::lock::Mode::Shared),
-                false => request(&name, id),
+            .map(|id| {
+                if is_shared {
+                    request(&name, id).with_mode(tripod::lock::Mode::Shared)
+                } else {
+                    request(&name, id)
+                }
             })
             .collect();
         assert!(matches!(

@@ -242,13 +242,13 @@ async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
     proxy.mend();
     let began = Instant::now();
     let heard = timeout(Duration::from_secs(10), waiter).await;
-    let waited = heard.expect("it was told").unwrap().unwrap();
+    let later = heard.expect("it was told").unwrap().unwrap();
     assert!(
         began.elapsed() < Duration::from_secs(4),
         "{:?}",
         began.elapsed()
     );
-    assert!(waited.release().await.unwrap());
+    assert!(later.release().await.unwrap());
     assert!(guard.release().await.unwrap());
 }
 

@@ -188,17 +188,21 @@ impl Call {
 
     /// Others have changed the lock without pause.
     pub(super) fn too_busy(&self) -> BackendError {
-        failure(Error::Throttled, self.verb, self.may_have_changed)
+        self.gave_up("the lock changes too fast")
     }
 
     /// The caller has left meanwhile.
     pub(super) fn left(&self) -> BackendError {
+        self.gave_up("the entry has left meanwhile")
+    }
+
+    fn gave_up(&self, why: &'static str) -> BackendError {
         let kind = if self.may_have_changed {
             BackendErrorKind::Indeterminate
         } else {
             BackendErrorKind::Unavailable
         };
-        BackendError::new(kind, self.verb).with_source("the entry has left meanwhile")
+        BackendError::new(kind, self.verb).with_source(why)
     }
 
     pub(super) fn rejected(&self, why: impl Into<String>) -> BackendError {

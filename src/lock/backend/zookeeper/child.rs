@@ -70,8 +70,10 @@ impl Child {
             ("h", Some(version)) => {
                 let version = u32::from_str_radix(version, 16).ok()?;
                 let version = i32::from_ne_bytes(version.to_ne_bytes());
-                let made = unhex(place)?;
-                Place::Holds(State { made, version })
+                Place::Holds(State {
+                    made: unhex(place)?,
+                    version,
+                })
             }
             // Past 2^31 arrivals the server counts from -2^31, or no further.
             ("w", Some(count)) if place.is_empty() => {

@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use zookeeper_client::TlsOptions;
+use zookeeper_client::{Error, TlsOptions};
 
 use crate::future::BoxFuture;
 use crate::lock::backend::tls::{Tls, provide_cryptography};
@@ -13,12 +13,15 @@ use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 
 use super::ZooKeeperBackend;
 use super::address::Address;
-use super::failure::unconnected;
+use super::failure::failure;
 use super::keeper::OPEN_TIME_MAX;
 use super::session::{Config, Session};
 
 /// The TTL that the handle asks for unless it is told otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// The shortest: a session has to be opened within its timeout. Servers seldom agree to as little.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// The longest: the client tells the server in milliseconds, 31 bits; a day is more than enough.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,7 +67,7 @@ impl ConnectZooKeeper {
     /// of 2 s, unless `minSessionTimeout` and `maxSessionTimeout` say otherwise. All servers must have
     /// the same limits, and `minSessionTimeout` must not be under two ticks. To choose: several
     /// times the longest pause of this process and the longest election of a leader that are to be
-    /// survived; others wait that long when this process dies. From 1 ms to a day.
+    /// survived; others wait that long when this process dies. From 1 s to a day.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -90,8 +93,8 @@ impl ConnectZooKeeper {
 
     fn config(self) -> Result<Config, BackendError> {
         let address = Address::parse(&self.url).map_err(rejected)?;
-        if self.timeout < Duration::from_millis(1) || self.timeout > TIMEOUT_MAX {
-            return Err(rejected("a session timeout must be from 1 ms to a day"));
+        if self.timeout < TIMEOUT_MIN || self.timeout > TIMEOUT_MAX {
+            return Err(rejected("a session timeout must be from 1 s to a day"));
         }
         let user = match self.user {
             Some((name, _)) if name.is_empty() || name.contains(':') => {
@@ -127,7 +130,7 @@ impl IntoFuture for ConnectZooKeeper {
             let runtime = runtime.map_err(|_| rejected("there is no tokio runtime"))?;
             let session = Session::open(&config, OPEN_TIME_MAX).await;
             let session = session.map_err(unconnected)?;
-            Ok(ZooKeeperBackend::new(config, session, &runtime))
+            Ok(ZooKeeperBackend::new(config, session, runtime))
         })
     }
 }
@@ -144,6 +147,10 @@ impl fmt::Debug for ConnectZooKeeper {
 
 fn rejected(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BackendError {
     BackendError::new(BackendErrorKind::Rejected, Verb::Connect).with_source(why)
+}
+
+fn unconnected(error: Error) -> BackendError {
+    failure(error, Verb::Connect, false)
 }
 
 fn options(tls: &Tls) -> Result<TlsOptions, BackendError> {

@@ -15,41 +15,39 @@ pub(super) enum Refusal {
 
 /// Tells what was refused from what failed.
 pub(super) fn refusal(error: Error) -> Result<Refusal, Error> {
-    match error {
-        Error::NoNode => Ok(Refusal::Missing),
-        Error::BadVersion | Error::NodeExists | Error::NotEmpty => Ok(Refusal::Changed),
-        error => Err(error),
+    if error == Error::NoNode {
+        return Ok(Refusal::Missing);
     }
+    let changed = [Error::BadVersion, Error::NodeExists, Error::NotEmpty];
+    if changed.contains(&error) {
+        return Ok(Refusal::Changed);
+    }
+    Err(error)
 }
 
 /// An error of a step. Where it `may_have_changed` something, little is definite.
 pub(super) fn failure(error: Error, verb: Verb, may_have_changed: bool) -> BackendError {
-    BackendError::new(kind(&error, may_have_changed), verb).with_source(error)
-}
-
-/// A failure to connect, which changes nothing.
-pub(super) fn unconnected(error: Error) -> BackendError {
-    let kind = match kind(&error, false) {
-        // What the client says of options that it does not take.
-        BackendErrorKind::Unavailable if matches!(error, Error::BadArguments(_)) => {
-            BackendErrorKind::Rejected
-        }
-        kind => kind,
+    let kind = if matches!(error, Error::UnmarshalError { .. }) {
+        BackendErrorKind::Corrupt
+    } else if may_have_changed {
+        BackendErrorKind::Indeterminate
+    } else if is_final(&error) {
+        BackendErrorKind::Rejected
+    } else {
+        BackendErrorKind::Unavailable
     };
-    BackendError::new(kind, Verb::Connect).with_source(error)
+    BackendError::new(kind, verb).with_source(error)
 }
 
-fn kind(error: &Error, may_have_changed: bool) -> BackendErrorKind {
-    match error {
-        // Told by the server of a request that it did not do. What was done before stays.
-        Error::NoAuth | Error::QuotaExceeded | Error::InvalidAcl | Error::Unimplemented
-            if !may_have_changed =>
-        {
-            BackendErrorKind::Rejected
-        }
-        Error::AuthFailed if !may_have_changed => BackendErrorKind::Rejected,
-        Error::UnmarshalError { .. } => BackendErrorKind::Corrupt,
-        _ if may_have_changed => BackendErrorKind::Indeterminate,
-        _ => BackendErrorKind::Unavailable,
-    }
+/// What the server, or the client, will not do at another time either.
+fn is_final(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NoAuth
+            | Error::AuthFailed
+            | Error::InvalidAcl
+            | Error::QuotaExceeded
+            | Error::Unimplemented
+            | Error::BadArguments(_)
+    )
 }

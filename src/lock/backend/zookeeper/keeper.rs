@@ -1,7 +1,7 @@
 //! The one task of a backend: it proves the session, opens another when that is lost, and removes
 //! what nobody asks for any more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +50,11 @@ async fn keep(shared: &Shared, session: &Session) {
     while !session.is_over() {
         let began = Instant::now();
         if session.is_connected() {
-            // That one fails is told by the state of the session, or by its leases.
-            let _ = timeout(TIMEOUT, session.prove(&shared.config.chroot)).await;
+            let proved = timeout(TIMEOUT, session.prove(&shared.config.chroot)).await;
+            // Of a failure the session's state tells, unless the client's task has ended without a word.
+            if matches!(proved, Ok(Err(Error::UnexpectedError(_)))) {
+                return;
+            }
             if beats % BEATS_PER_SWEEP == 0 {
                 let _ = timeout(TIMEOUT, sweep(shared, session)).await;
             }
@@ -81,7 +84,7 @@ async fn sweep(shared: &Shared, session: &Session) -> Result<(), Error> {
         let root = shared.root(entry.name());
         ((root, entry.holder()), node.as_deref())
     });
-    let nodes: std::collections::HashMap<_, _> = nodes.collect();
+    let nodes: HashMap<_, _> = nodes.collect();
     let mut seen = HashSet::new();
     for path in &paths {
         let Some((root, name)) = path.rsplit_once('/') else {
@@ -112,16 +115,14 @@ async fn reopen(shared: &Shared) {
     let (shortest, longest) = PAUSE;
     let mut failures = 0;
     loop {
-        match Session::open(&shared.config, OPEN_TIME_MAX).await {
-            Ok(session) => return shared.replace(Some(Arc::new(session))),
-            Err(_) => {
-                let pause = longest.min(shortest * 2_u32.pow(failures));
-                failures = (failures + 1).min(8);
-                // Half of it at random, so that not all come back at the same instant.
-                let random = RandomState::new().hash_one(failures) % 512;
-                let random = u32::try_from(random).unwrap_or_default();
-                sleep(pause / 2 + pause * random / 1024).await;
-            }
+        if let Ok(session) = Session::open(&shared.config, OPEN_TIME_MAX).await {
+            return shared.replace(Some(Arc::new(session)));
         }
+        let pause = longest.min(shortest * 2_u32.pow(failures));
+        failures = (failures + 1).min(8);
+        // Half of it at random, so that not all come back at the same instant.
+        let random = RandomState::new().hash_one(failures) % 512;
+        let random = u32::try_from(random).unwrap_or_default();
+        sleep(pause / 2 + pause * random / 1024).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 use zookeeper_client::{Error, MultiReadResult};
 
 use crate::lock::backend::{
@@ -119,7 +120,11 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
         };
         if let Some(watcher) = watcher {
             drop(call);
-            watcher.changed().await;
+            // The client panics where its own task was dropped with its runtime, and this call is made in
+            // another: a task of that runtime is dropped then.
+            let mut watching = JoinSet::new();
+            watching.spawn_on(watcher.changed(), &shared.runtime);
+            watching.join_next().await;
             return Ok(());
         }
     }

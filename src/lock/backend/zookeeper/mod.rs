@@ -116,9 +116,9 @@ impl ZooKeeperBackend {
         ConnectZooKeeper::new(url)
     }
 
-    fn new(config: Config, session: Session, runtime: &Handle) -> Self {
-        let shared = Arc::new(Shared::new(config, session));
-        let keeper = runtime.spawn(keeper::run(Arc::clone(&shared)));
+    fn new(config: Config, session: Session, runtime: Handle) -> Self {
+        let shared = Arc::new(Shared::new(config, session, runtime));
+        let keeper = shared.runtime.spawn(keeper::run(Arc::clone(&shared)));
         Self {
             shared,
             keeper: keeper.abort_handle(),

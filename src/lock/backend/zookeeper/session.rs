@@ -73,10 +73,15 @@ impl Session {
     async fn open_unbounded(config: &Config) -> Result<Self, Error> {
         let sent = Instant::now();
         let client = config.connect(None).await?;
-        let directory = CreateMode::Persistent.with_acls(config.acls());
-        client.mkdir(&config.chroot, &directory).await?;
-        // Fails for a user who may not, and on a server that is too old.
-        client.get_data(&config.chroot).await?;
+        // Fails for a user who may not, and on a server that is too old. One who may not make the node
+        // may use it if it is there.
+        let mut found = client.get_data(&config.chroot).await;
+        if matches!(found, Err(Error::NoNode)) {
+            let directory = CreateMode::Persistent.with_acls(config.acls());
+            client.mkdir(&config.chroot, &directory).await?;
+            found = client.get_data(&config.chroot).await;
+        }
+        found?;
         client.list_ephemerals(&config.chroot).await?;
         let ttl = client.session_timeout();
         // A session lasts two ticks at least, unless the servers are told otherwise.

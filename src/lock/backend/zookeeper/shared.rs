@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -18,6 +19,8 @@ use super::session::{Config, Session};
 
 pub(super) struct Shared {
     pub(super) config: Config,
+    /// Where the client's tasks run.
+    pub(super) runtime: Handle,
     /// The session, while there is one.
     session: watch::Sender<Option<Arc<Session>>>,
     pub(super) ours: Ours,
@@ -34,9 +37,10 @@ pub(super) type Known = Option<(String, FencingToken)>;
 const TURNS: usize = 64;
 
 impl Shared {
-    pub(super) fn new(config: Config, session: Session) -> Self {
+    pub(super) fn new(config: Config, session: Session, runtime: Handle) -> Self {
         Self {
             config,
+            runtime,
             session: watch::Sender::new(Some(Arc::new(session))),
             ours: Ours::default(),
             bells: Bells::default(),
@@ -63,13 +67,11 @@ impl Shared {
     /// Begins a call, once there is a connection.
     pub(super) async fn call(&self, verb: Verb) -> Result<Call, BackendError> {
         let until = Instant::now() + TIMEOUT;
-        match timeout_at(until, self.connected()).await {
-            Ok(Some(session)) => Ok(Call::new(session, verb, until)),
-            Ok(None) | Err(_) => {
-                let error = BackendError::new(BackendErrorKind::Unavailable, verb);
-                Err(error.with_source("there is no connection to the store"))
-            }
+        if let Ok(Some(session)) = timeout_at(until, self.connected()).await {
+            return Ok(Call::new(session, verb, until));
         }
+        let error = BackendError::new(BackendErrorKind::Unavailable, verb);
+        Err(error.with_source("there is no connection to the store"))
     }
 
     async fn connected(&self) -> Option<Arc<Session>> {
