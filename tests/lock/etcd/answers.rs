@@ -1,8 +1,10 @@
 //! Requests whose answer is lost, or that are late.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use etcd_client::PutOptions;
+use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 use tripod::lock::{BackendErrorKind, Claimed, Enqueued, LockBackend, Mode, Renewed, Request};
 
@@ -207,6 +209,33 @@ async fn a_ttl_is_whole_seconds_and_no_shorter_than_the_server_grants() {
         assert_eq!(remaining, Duration::from_secs(in_force));
         assert!(backend.release(request.entry()).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_future_that_is_left_lying_blocks_nobody_beyond_its_ttl() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    let brief = |id| {
+        let entry = request(id).entry().clone();
+        Request::new(entry, Duration::from_secs(2)).unwrap()
+    };
+    // The lease is there: the first poll sends the request.
+    granted(&backend, &brief(1)).await;
+    assert!(backend.release(brief(1).entry()).await.unwrap());
+    let lying = brief(2);
+    let mut enqueue = pin!(backend.enqueue(&lying));
+    assert!(enqueue.as_mut().now_or_never().is_none());
+    within(Duration::from_secs(2), "it holds", async || {
+        !server.keys().await.is_empty()
+    })
+    .await;
+    within(Duration::from_secs(4), "it is over", async || {
+        server.keys().await.is_empty()
+    })
+    .await;
+    let next = granted(&backend, &brief(3)).await;
+    let late = enqueue.await;
+    assert!(late.is_err(), "{late:?} beside {next:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tripod::lock::{Claimed, Held, LockBackend, Mode};
+use tripod::lock::{Claimed, Enqueued, Held, LockBackend, Mode};
 
 use super::{backend, claims, granted, locks, permits, request, waits, within};
 use crate::server::etcd::EtcdServer;
@@ -191,4 +191,25 @@ async fn readers_who_come_at_once_all_hold_with_the_floor_of_the_first() {
     while let Some(floor) = readers.join_next().await {
         assert_eq!(floor.unwrap(), first.pass().token());
     }
+}
+
+#[tokio::test]
+async fn permits_that_suffice_are_had_by_all_who_come_at_once() {
+    let server = EtcdServer::start().await;
+    let backend = Arc::new(backend(&server).await);
+    let mut crowd = JoinSet::new();
+    for id in 0..40 {
+        let backend = Arc::clone(&backend);
+        crowd.spawn(async move {
+            let request = request(id).with_mode(permits(1, 40));
+            while !matches!(
+                backend.enqueue(&request).await.unwrap(),
+                Enqueued::Granted(_)
+            ) {
+                backend.changed(request.entry()).await.unwrap();
+            }
+        });
+    }
+    let all = timeout(Duration::from_secs(20), crowd.join_all()).await;
+    assert_eq!(all.unwrap().len(), 40);
 }

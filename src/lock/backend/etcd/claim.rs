@@ -35,6 +35,10 @@ impl Store {
         };
         if let Some(lease) = naming.lease() {
             tend::ensure(self, &lease);
+            let lately = lease.proved_lately(until).await;
+            if let Some(trouble) = lately.err().filter(|trouble| !trouble.is_lease_gone()) {
+                return Err(trouble);
+            }
         }
         self.pursue(&naming, None, until).await
     }
@@ -49,12 +53,12 @@ impl Store {
         if let Some(lease) = naming.lease() {
             match self.pursue_under(naming, &lease, read, until).await {
                 Err(trouble) if trouble.is_lease_gone() => self.retire(&lease),
+                Err(trouble) if trouble.is_outlived() => {}
                 claimed => return claimed,
             }
         }
-        // Nothing was sent yet, or all of it ended with its lease.
-        naming.settle(Stage::Unknown);
-        naming.ring();
+        // Nothing was sent yet, or all of it ended with its lease or is being removed.
+        naming.gone();
         Ok(Claimed::Gone)
     }
 
@@ -72,7 +76,10 @@ impl Store {
             };
             let snapshot = match found {
                 Found::Granted(revision) => return naming.now_holds(lease, revision, 0),
-                Found::Blocked => return Ok(Claimed::Waiting(naming.waits(lease)?)),
+                Found::Blocked => {
+                    naming.confirm()?;
+                    return Ok(Claimed::Waiting(naming.waits(lease)?));
+                }
                 Found::Holder(seen) => return naming.is_holder(lease, seen.as_ref()),
                 Found::Lock(snapshot) => snapshot,
             };
@@ -86,10 +93,12 @@ impl Store {
                 Verdict::Wait => {
                     let blockers = snapshot.blockers(&naming.wish.keys, &waiter);
                     let blockers = Some(Arc::new(blockers));
-                    naming.settle(Stage::Waiting { arrival, blockers });
+                    naming.settle(Stage::Waiting { arrival, blockers })?;
                     return Ok(Claimed::Waiting(naming.waits(lease)?));
                 }
                 Verdict::Admit => {
+                    let blockers = None;
+                    naming.settle(Stage::Waiting { arrival, blockers })?;
                     let (floor, _) = snapshot.floor(&naming.wish.keys);
                     let txn = naming.wish.claim_by(lease.terms(), arrival, &snapshot);
                     let answer = self.take(txn, until).await?;
@@ -150,12 +159,11 @@ impl Naming<'_> {
     /// What was found at a holder's key, or nothing.
     fn is_holder(&self, lease: &Lease, seen: Option<&Seen>) -> Result<Claimed, Trouble> {
         let Some(seen) = seen.filter(|seen| seen.is_holder() && seen.lease == lease.id()) else {
-            self.settle(Stage::Unknown);
-            self.ring();
+            self.gone();
             return Ok(Claimed::Gone);
         };
         let grant = crate::lock::backend::Grant::new(seen.pass()?, lease.proved()?);
-        self.settle(Stage::Holding);
+        self.settle(Stage::Holding)?;
         self.ring();
         Ok(Claimed::Granted(grant))
     }

@@ -34,7 +34,7 @@ impl Store {
         if released {
             naming.left(bar.is_some());
         } else if let Stage::Holding = naming.stage() {
-            naming.settle(Stage::Unknown);
+            naming.gone();
         }
         Ok(released)
     }

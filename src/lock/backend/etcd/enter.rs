@@ -18,6 +18,9 @@ use super::trouble::Trouble;
 /// How often a step is tried that others were faster than. Each time one of them got on.
 pub(super) const TRIES: usize = 32;
 
+/// How often one who may wait races others for a grant before it stands in line.
+const RACES_MAX: usize = 4;
+
 /// How often a lease is sought anew that turns out to be gone.
 const LEASES_MAX: usize = 3;
 
@@ -60,8 +63,9 @@ impl Store {
         until: Instant,
     ) -> Result<Enqueued, Trouble> {
         let (wish, terms) = (&naming.wish, lease.terms());
-        let txn = wish.enqueue(terms, waits);
-        let mut answer = self.take_to_enter(naming, txn, until).await?;
+        let mut answer = self
+            .take_to_enter(naming, wish.enqueue(terms), until)
+            .await?;
         if answer.held() {
             return Ok(Enqueued::Granted(naming.granted(
                 lease,
@@ -69,10 +73,7 @@ impl Store {
                 0,
             )?));
         }
-        if answer.inner_held() {
-            return self.entered(naming, &answer, until).await;
-        }
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             let Look { snapshot, left } = look(naming, &answer)?;
             if left {
                 return Err(Trouble::rejected("the id has left"));
@@ -91,7 +92,15 @@ impl Store {
                 Verdict::Wait if !waits => return Ok(Enqueued::Held),
                 Verdict::Wait => {
                     let blockers = snapshot.blockers(&wish.keys, &candidate);
-                    let txn = wish.enter(terms, &blockers);
+                    let txn = wish.enter(terms, blockers.are_there());
+                    answer = self.take_to_enter(naming, txn, until).await?;
+                    if answer.held() {
+                        return self.entered(naming, &answer, until).await;
+                    }
+                }
+                // In the queue, one goes after another.
+                Verdict::Admit if waits && tried >= RACES_MAX && snapshot.any().is_some() => {
+                    let txn = wish.enter(terms, snapshot.any());
                     answer = self.take_to_enter(naming, txn, until).await?;
                     if answer.held() {
                         return self.entered(naming, &answer, until).await;
@@ -121,7 +130,7 @@ impl Store {
         naming.settle(Stage::Waiting {
             arrival: answer.revision,
             blockers: None,
-        });
+        })?;
         let snapshot = answer.snapshot(&naming.wish.keys)?;
         self.queued(naming, Some(snapshot), until).await
     }
@@ -159,7 +168,7 @@ impl Naming<'_> {
         revision: i64,
         floor: i64,
     ) -> Result<Grant, Trouble> {
-        self.settle(Stage::Holding);
+        self.settle(Stage::Holding)?;
         Ok(Grant::new(pass(revision, floor)?, lease.proved()?))
     }
 

@@ -92,16 +92,6 @@ impl LockKeys {
         Span::under(format!("{}h/", self.0))
     }
 
-    /// The one holder that there can be.
-    pub(super) fn exclusive(&self) -> Span {
-        Span::under(format!("{}h/x/", self.0))
-    }
-
-    /// Holders of permits.
-    pub(super) fn permits(&self) -> Span {
-        Span::between(format!("{}h/p", self.0), format!("{}h/q", self.0))
-    }
-
     /// Holders that a shared one cannot hold beside: modes before and after `s`.
     pub(super) fn unshared(&self) -> [Span; 2] {
         let (before, after) = (format!("{}h/s/", self.0), format!("{}h/s0", self.0));
@@ -169,10 +159,6 @@ impl Span {
     pub(super) fn is_empty(&self) -> Compare {
         let compare = Compare::create_revision(&*self.from, CompareOp::Equal, 0);
         compare.with_range(&*self.to)
-    }
-
-    pub(super) fn is_not_empty(&self) -> Compare {
-        self.came_after(0)
     }
 
     /// There are some, and each was put after this revision.

@@ -13,7 +13,7 @@ use crate::lock::lease::Lease as Proved;
 use super::lease::Lease;
 use super::link::TIMEOUT;
 use super::store::Store;
-use super::table::{Naming, Stage};
+use super::table::Naming;
 use super::tend;
 use super::trouble::Trouble;
 
@@ -95,8 +95,10 @@ impl Renewing<'_> {
         proof: Option<&Result<Proved, Trouble>>,
     ) -> Result<Renewed, Trouble> {
         if !found? {
-            self.naming.settle(Stage::Unknown);
-            self.naming.ring();
+            self.naming.gone();
+            return Ok(Renewed::Gone);
+        }
+        if self.naming.confirm().is_err() {
             return Ok(Renewed::Gone);
         }
         match proof.cloned().unwrap_or_else(|| Err(Trouble::no_answer())) {

@@ -153,6 +153,11 @@ impl Snapshot {
         judge(candidate, waits, holders, self.waiters().map(Seen::waiter))
     }
 
+    /// Some entry, and that it is there still.
+    pub(super) fn any(&self) -> Option<Compare> {
+        self.entries.first().map(Seen::is)
+    }
+
     /// The holder with the lowest token.
     pub(super) fn lowest(&self) -> Option<&Seen> {
         self.holders().min_by_key(|seen| seen.revision)

@@ -14,26 +14,18 @@ use super::snapshot::{Blockers, Note, Snapshot};
 use super::wish::Wish;
 
 impl Wish {
-    /// Grants at once if nobody holds or waits. Else enters the queue, if certainly blocked; and
-    /// reads the lock, and whether the id has left.
-    pub(super) fn enqueue(&self, lease: Terms, waits: bool) -> Txn {
+    /// Grants at once if nobody holds or waits. Else reads the lock, and whether the id has left.
+    /// It is short, for it is written to the server's log as it is.
+    pub(super) fn enqueue(&self, lease: Terms) -> Txn {
         let alone = [self.keys.all().is_empty(), is_of(&self.left, 0)];
-        let held = [self.put_held(lease, 0)];
-        let otherwise = if let (true, Some(blocked)) = (waits, self.is_blocked()) {
-            let enters = [blocked, self.is_new().to_vec()].concat();
-            let entered = [vec![self.put_waiting(lease)], self.look()].concat();
-            let inner = Txn::new().when(enters).and_then(entered);
-            vec![TxnOp::txn(inner.or_else(self.look()))]
-        } else {
-            self.look()
-        };
-        Txn::new().when(alone).and_then(held).or_else(otherwise)
+        let txn = Txn::new().when(alone).and_then([self.put_held(lease, 0)]);
+        txn.or_else(self.look())
     }
 
-    /// Enters the queue if these are in the way still; and reads the lock.
-    pub(super) fn enter(&self, lease: Terms, blockers: &Blockers) -> Txn {
+    /// Enters the queue if these entries are there still; and reads the lock.
+    pub(super) fn enter(&self, lease: Terms, beside: impl IntoIterator<Item = Compare>) -> Txn {
         let mut enters = self.is_new().to_vec();
-        enters.extend(blockers.are_there());
+        enters.extend(beside);
         let entered = [vec![self.put_waiting(lease)], self.look()].concat();
         Txn::new()
             .when(enters)
@@ -137,20 +129,6 @@ impl Wish {
 
     pub(super) fn forget(&self) -> TxnOp {
         delete(&self.left)
-    }
-
-    /// Whether some holder certainly keeps this request waiting, whatever else there is.
-    fn is_blocked(&self) -> Option<Vec<Compare>> {
-        match self.mode {
-            Mode::Exclusive => Some(vec![
-                self.keys.holders().is_not_empty(),
-                // Permits are another family.
-                self.keys.permits().is_empty(),
-            ]),
-            Mode::Shared => Some(vec![self.keys.exclusive().is_not_empty()]),
-            // Comparisons do not count.
-            Mode::Permits(_) => None,
-        }
     }
 
     /// The id has no entry and has not left.

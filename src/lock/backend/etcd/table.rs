@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -59,7 +58,7 @@ pub(super) enum Stage {
     },
 }
 
-/// A call that names an entry: it is not removed meanwhile.
+/// A call that names an entry: it is not forgotten meanwhile.
 pub(super) struct Naming<'a> {
     table: &'a Table,
     pub(super) wish: Arc<Wish>,
@@ -133,8 +132,10 @@ impl Table {
         let mut due = Due::default();
         let mut known = self.known.lock();
         for found in known.values_mut().filter(|found| found.is_under(lease)) {
-            let over = found.calls == 0 && now >= found.named + lease.ttl();
+            // Calls under way do not prolong it: they may have been left lying.
+            let over = now >= found.named + lease.ttl();
             match found.stage {
+                Stage::Left { barred: false } => due.others = true,
                 _ if !over => due.others = true,
                 Stage::Left { .. } => due.bars.push(Arc::clone(&found.wish)),
                 Stage::Unknown | Stage::Waiting { .. } | Stage::Holding | Stage::Leaving => {
@@ -153,11 +154,10 @@ impl Table {
     pub(super) fn forget(&self, wishes: &[Arc<Wish>]) {
         let mut known = self.known.lock();
         for wish in wishes {
-            if known
-                .get(&wish.holder)
-                .is_some_and(|found| found.calls == 0)
-            {
-                known.remove(&wish.holder);
+            match known.get_mut(&wish.holder) {
+                // The last call under way forgets it.
+                Some(found) if found.calls > 0 => found.stage = Stage::Left { barred: false },
+                _ => drop(known.remove(&wish.holder)),
             }
             self.bells.ring(wish.holder);
         }
@@ -257,13 +257,40 @@ impl Naming<'_> {
         self.with(|known| known.unanswered > 0).unwrap_or_default()
     }
 
-    /// Takes note of what is in the store, unless it is being removed.
-    pub(super) fn settle(&self, stage: Stage) {
+    /// Takes note of what is in the store; unless it is being removed, which an answer that came
+    /// late finds: then nobody may count on it.
+    pub(super) fn settle(&self, stage: Stage) -> Result<(), Trouble> {
+        self.count_on(|known| known.stage = stage)
+    }
+
+    /// What was found is counted on for a TTL from now.
+    pub(super) fn confirm(&self) -> Result<(), Trouble> {
+        self.count_on(|_| ())
+    }
+
+    fn count_on(&self, with: impl FnOnce(&mut Known)) -> Result<(), Trouble> {
+        let counted = self.with(|known| {
+            let counts = !matches!(known.stage, Stage::Leaving | Stage::Left { .. });
+            if counts {
+                with(known);
+                known.named = Instant::now();
+            }
+            counts
+        });
+        match counted {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(Trouble::outlived()),
+        }
+    }
+
+    /// Takes note that nothing was found, unless a request to enter is unanswered.
+    pub(super) fn gone(&self) {
         self.with(|known| {
             if !matches!(known.stage, Stage::Leaving | Stage::Left { .. }) {
-                known.stage = stage;
+                known.stage = Stage::Unknown;
             }
         });
+        self.table.bells.ring(self.wish.holder);
     }
 
     /// From now on nobody may count on it.
@@ -297,7 +324,7 @@ impl Drop for Naming<'_> {
         let Some(found) = known.get_mut(&self.wish.holder) else {
             return;
         };
-        found.calls -= 1;
+        found.calls = found.calls.saturating_sub(1);
         // What was answered is believed in from before now.
         if self.prolongs {
             found.named = Instant::now();
@@ -316,7 +343,3 @@ impl Drop for Naming<'_> {
         }
     }
 }
-
-/// How long a lease that nobody uses is kept for the next to come: as long as is worth a request
-/// in every third of its TTL.
-pub(super) const KEPT_UNUSED: Duration = Duration::from_secs(60);

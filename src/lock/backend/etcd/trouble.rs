@@ -19,6 +19,8 @@ enum Cause {
     LeaseGone,
     /// The way to the store: another connection, or proof of who we are, may help.
     Way,
+    /// The entry was removed before its answer was taken.
+    Outlived,
     Other,
 }
 
@@ -46,6 +48,12 @@ impl Trouble {
     pub(super) fn no_answer() -> Self {
         let text = "no answer came in time";
         Self::new(BackendErrorKind::Indeterminate, Cause::Way, text)
+    }
+
+    /// An answer that came after the entry's time was over.
+    pub(super) fn outlived() -> Self {
+        let text = "the answer came too late";
+        Self::new(BackendErrorKind::Indeterminate, Cause::Outlived, text)
     }
 
     pub(super) fn lease_gone() -> Self {
@@ -127,6 +135,11 @@ impl Trouble {
 
     pub(super) fn is_lease_gone(&self) -> bool {
         self.cause == Cause::LeaseGone
+    }
+
+    /// Whether the entry was removed meanwhile.
+    pub(super) fn is_outlived(&self) -> bool {
+        self.cause == Cause::Outlived
     }
 
     /// Whether another connection may help.
