@@ -82,6 +82,25 @@ async fn a_server_that_is_started_anew_in_time_loses_nothing() {
 }
 
 #[tokio::test]
+async fn leases_of_the_dead_begin_anew_with_the_server_and_end_then() {
+    let mut server = EtcdServer::start().await;
+    let (wire, near) = wired(&server).await;
+    granted(&near, &request(1)).await;
+    wire.cut();
+    sleep(Duration::from_secs(3)).await;
+    server.restart().await;
+    let began = Instant::now();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(server.keys().await.len(), 1);
+    within(Duration::from_secs(6), "it is free", async || {
+        server.keys().await.is_empty()
+    })
+    .await;
+    // A TTL of 5 s, and the server's own granularity.
+    assert!(began.elapsed() > Duration::from_secs(4));
+}
+
+#[tokio::test]
 async fn connections_that_are_cut_are_made_anew_and_no_lease_is_lost() {
     let server = EtcdServer::start().await;
     let (wire, backend) = wired(&server).await;
