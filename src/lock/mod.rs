@@ -129,7 +129,7 @@ pub use backend::{
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
 #[cfg(feature = "redis")]
-pub use backend::{RedisBackend, Tls};
+pub use backend::{ConnectRedis, RedisBackend, Tls};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{
