@@ -10,4 +10,5 @@
 mod fence_sql;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
+mod scenario;
 mod server;

@@ -4,6 +4,10 @@ pub(crate) mod certificates;
 pub(crate) mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis;
+#[cfg(all(feature = "redis", feature = "conformance"))]
+pub(crate) mod redis_cluster;
+#[cfg(all(feature = "redis", feature = "conformance"))]
+pub(crate) mod redis_sentinel;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -62,6 +66,15 @@ impl Process {
                 panic!("{program:?} does not start ({error}): install the package {package}")
             }
         }
+    }
+}
+
+impl Process {
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = format!("kill -s {signal} {}", self.0.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.is_ok_and(|sent| sent.success()), "{signal}");
     }
 }
 

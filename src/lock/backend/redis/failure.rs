@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -68,13 +69,18 @@ impl Failure {
 
     /// Of an attempt to connect, which changes nothing in the store.
     pub(super) fn of_connecting(error: RedisError) -> Self {
-        let is_for_good = if error.is_io_error() {
-            is_about_certificates(&error)
-        } else {
-            let full = error
-                .detail()
-                .is_some_and(|why| why.contains("number of clients"));
-            !full && Self::of_call(error.clone()).kind != Unavailable
+        let is_full = |error: &RedisError| {
+            let why = error.detail().unwrap_or_default();
+            why.contains("number of clients")
+        };
+        let is_for_good = match error.kind() {
+            ErrorKind::Io => is_about_certificates(&error),
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown,
+            ) => false,
+            _ => !is_full(&error),
         };
         let kind = if is_for_good { Rejected } else { Unavailable };
         let cause = Cause::Client(error);
@@ -124,7 +130,10 @@ pub(super) fn ends_connection(error: &RedisError) -> bool {
 }
 
 fn is_about_certificates(error: &RedisError) -> bool {
-    let io = error.source().and_then(|source| source.downcast_ref());
+    // The client keeps what was the matter behind such a pointer.
+    let source: Option<&Arc<dyn Error + Send + Sync>> =
+        error.source().and_then(|source| source.downcast_ref());
+    let io = source.and_then(|source| source.downcast_ref());
     io.and_then(io::Error::get_ref)
         .is_some_and(|inner| inner.is::<rustls::Error>())
 }

@@ -37,7 +37,7 @@ pub use connect::ConnectRedis;
 
 /// Locks on Redis, version 7 or later: a server, the master that sentinels name, or a cluster.
 ///
-/// Each step is one script on the keys of one lock, which share a hash slot: one round trip.
+/// Each step is one script on the one key of a lock: one round trip.
 /// Waiters are told by a message to their client's channel.
 ///
 /// The clock is the server's, of the time of day: if it jumps, leases end early or late. Fencing
@@ -54,7 +54,7 @@ pub use connect::ConnectRedis;
 /// # What a user of the server must be allowed
 /// ```text
 /// ACL SETUSER locks on >password ~tripod:* &tripod:* +info +ping +subscribe +evalsha +script|load
-///     +time +get +set +hgetall +hset +hdel +pexpireat +publish
+///     +time +hget +hgetall +hset +hdel +pexpireat +publish
 /// ```
 /// and in a cluster `+cluster|slots`. The sentinels' own users, if they have any, need
 /// `+sentinel|get-master-addr-by-name`.

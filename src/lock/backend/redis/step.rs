@@ -10,21 +10,20 @@ use crate::lock::name::LockName;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("step.lua")));
 
-/// A call of the script on the keys of one lock.
+/// A call of the script on the key of one lock.
 pub(super) struct Step {
     tag: String,
     command: Cmd,
 }
 
 impl Step {
-    /// The keys are `tripod:{name}` and `tripod:{name}:t`, encoded so that the braces are the only
-    /// ones and mark the hash slot.
+    /// The key is `tripod:{name}`, encoded so that the braces are the only ones and mark the hash
+    /// slot. One key is all that a lock has: of several, a slot that moves could have some.
     pub(super) fn new(name: &LockName, verb: &str) -> Self {
         let tag = encoded(name, b"-_./");
         let key = format!("tripod:{{{tag}}}");
         let mut command = redis::cmd("EVALSHA");
-        command.arg(SCRIPT.get_hash()).arg(2);
-        command.arg(&key).arg(format!("{key}:t")).arg(verb);
+        command.arg(SCRIPT.get_hash()).arg(1).arg(key).arg(verb);
         Self { tag, command }
     }
 
@@ -33,7 +32,7 @@ impl Step {
         self
     }
 
-    /// The hash slot of the keys, in a cluster.
+    /// The hash slot of the key, in a cluster.
     pub(super) fn slot(&self) -> u16 {
         slot(self.tag.as_bytes())
     }
