@@ -1,6 +1,6 @@
 //! A Redis server.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -131,8 +131,19 @@ impl RedisServer {
     }
 
     pub(crate) fn ask_words(&self, words: &[&str]) -> String {
+        self.run(words, Stdio::null())
+    }
+
+    /// What the server's own client prints for these commands, a line each.
+    pub(crate) fn ask_all(&self, commands: &str) -> String {
+        let file = self.directory.path().join("commands");
+        std::fs::write(&file, commands).unwrap();
+        self.run(&[], std::fs::File::open(file).unwrap().into())
+    }
+
+    fn run(&self, words: &[&str], commands: Stdio) -> String {
         let mut command = Command::new("redis-cli");
-        command.args(&self.client).args(words);
+        command.args(&self.client).args(words).stdin(commands);
         let output = command.output();
         let output = output.expect("redis-cli starts: install the package redis-tools");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -141,12 +152,12 @@ impl RedisServer {
     /// Waits until the client prints something that holds this.
     pub(crate) async fn wait_for(&self, command: &str, expected: &str) {
         let mut printed = String::new();
-        for _ in 0..1000 {
+        for _ in 0..200 {
             printed = self.ask(command);
             if printed.contains(expected) {
                 return;
             }
-            sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         panic!("{command} does not come to say {expected}: {printed}");
     }

@@ -84,21 +84,22 @@ impl RedisCluster {
         self.servers.iter().map(RedisServer::url).collect()
     }
 
-    /// Which server has the lock of this name, at first: the slots are cut in three.
-    pub(crate) fn owner(&self, name: &str) -> usize {
-        let slot = self.servers[0].ask(&format!("CLUSTER KEYSLOT {name}"));
-        match slot.parse().unwrap() {
+    /// So many names of locks that this server has at first: the slots are cut in three.
+    pub(crate) fn names(&self, owner: usize, count: usize) -> Vec<String> {
+        // Twice as many as there are likely to be needed.
+        let names: Vec<String> = (0..6 * count + 60).map(|i| format!("lock-{i}")).collect();
+        let commands = names.iter().map(|name| format!("CLUSTER KEYSLOT {name}\n"));
+        let slots = self.servers[0].ask_all(&commands.collect::<String>());
+        let ours = slots.lines().map(|slot| match slot.parse().unwrap() {
             0..=5460 => 0,
             5461..=10922 => 1,
             _ => 2,
-        }
-    }
-
-    /// So many names of locks that this server has.
-    pub(crate) fn names(&self, owner: usize, count: usize) -> Vec<String> {
-        let names = (0..).map(|i| format!("lock-{i}"));
-        let names = names.filter(|name| self.owner(name) == owner);
-        names.take(count).collect()
+        });
+        let ours = names.into_iter().zip(ours);
+        let ours = ours.filter(|(_, at)| *at == owner).map(|(name, _)| name);
+        let ours: Vec<String> = ours.take(count).collect();
+        assert_eq!(ours.len(), count);
+        ours
     }
 }
 

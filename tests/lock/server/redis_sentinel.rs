@@ -106,7 +106,7 @@ impl Sentinel {
 
     async fn wait_for(&self, command: &str, expected: &str) {
         let mut printed = String::new();
-        for _ in 0..1000 {
+        for _ in 0..200 {
             let mut ask = Command::new("redis-cli");
             ask.args(["--no-auth-warning", "-a", WATCH_PASSWORD]);
             ask.args(["-p", &self.port.to_string()])
@@ -118,7 +118,7 @@ impl Sentinel {
             if printed.contains(expected) {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         panic!("{command} does not come to say {expected}: {printed}");
     }

@@ -17,19 +17,16 @@ use crate::lock::backend::BackendErrorKind;
 
 use super::failure::{Failure, Redirect};
 use super::link::{Answer, Link};
-use super::live::TIMEOUT;
+use super::live::{Live, TIMEOUT};
 use super::place::Place;
 use super::slots::Address;
 use super::step::Step;
 use super::subscription::Subscription;
 use super::topology::Topology;
 
-/// How often a step is sent on by a server that did not take it. Each sends it once while a slot
-/// moves; more only while one is on its way.
-const REDIRECTS_MAX: u32 = 16;
-
-/// How long a slot that is on its way is waited for at a time.
-const LATER: Duration = Duration::from_millis(100);
+/// How often a step may be sent on by servers that do not take it: to one that had the slot, to the
+/// one that has it, to the one that gets it, and some more, should slots move meanwhile.
+const REDIRECTS_MAX: u32 = 8;
 
 /// The pause after the slots were asked for, before they are again.
 const REFRESH_PAUSE: Duration = Duration::from_millis(250);
@@ -74,17 +71,18 @@ impl Cluster {
     pub(super) async fn call(&self, step: &Step) -> Result<Answer, Failure> {
         self.ear.revive();
         let deadline = Instant::now() + TIMEOUT;
-        let mut asking = false;
         let mut node = self.owner(step)?;
+        let mut asking = false;
         for _ in 0..REDIRECTS_MAX {
-            let (address, link) = &node;
-            let failure = match link.call(step, asking, deadline).await {
+            let (there, live) = self.live(node, step.slot(), deadline).await?;
+            let (address, link) = &there;
+            let failure = match link.send(live, step, asking, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let elsewhere = |told: &str| {
-                let there = Address::parse(told, address)?;
-                Some(self.core.node(there))
+                let next = Address::parse(told, address)?;
+                Some(self.core.node(next))
             };
             let next = match failure.redirect() {
                 Some(Redirect::Moved(told)) => {
@@ -92,11 +90,7 @@ impl Cluster {
                     elsewhere(&told).map(|node| (node, false))
                 }
                 Some(Redirect::Ask(told)) => elsewhere(&told).map(|node| (node, true)),
-                Some(Redirect::Later) if Instant::now() + LATER < deadline => {
-                    sleep(LATER).await;
-                    Some((self.owner(step)?, false))
-                }
-                Some(Redirect::Later) | None => None,
+                None => None,
             };
             let Some(next) = next else {
                 return Err(self.failed(failure));
@@ -105,6 +99,32 @@ impl Cluster {
         }
         let why = "the step was sent from server to server";
         Err(Failure::new(BackendErrorKind::Unavailable, why))
+    }
+
+    /// A connection to this server, or to the one that takes the slot over meanwhile.
+    async fn live(
+        &self,
+        mut node: Node,
+        slot: u16,
+        deadline: Instant,
+    ) -> Result<(Node, Live), Failure> {
+        loop {
+            let (address, link) = &node;
+            if !link.is_up() {
+                self.core.refresh();
+            }
+            tokio::select! {
+                biased;
+                live = link.live(deadline) => match live {
+                    Ok(live) => return Ok((node, live)),
+                    Err(failure) => return Err(self.failed(failure)),
+                },
+                successor = self.core.topology.successor(address, slot) => {
+                    node = self.core.node(successor);
+                }
+                () = sleep(REFRESH_PAUSE) => {}
+            }
+        }
     }
 
     /// The server that has the step's slot, as far as is known.

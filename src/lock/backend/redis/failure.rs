@@ -31,8 +31,6 @@ pub(super) enum Redirect {
     Moved(String),
     /// To the server that gets the slot, this time.
     Ask(String),
-    /// Here again, when a slot that is on its way has arrived.
-    Later,
 }
 
 impl Failure {
@@ -111,7 +109,6 @@ impl Failure {
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::Moved) => there().map(Redirect::Moved),
             ErrorKind::Server(ServerErrorKind::Ask) => there().map(Redirect::Ask),
-            ErrorKind::Server(ServerErrorKind::TryAgain) => Some(Redirect::Later),
             _ => None,
         }
     }

@@ -88,14 +88,20 @@ impl Link {
     }
 
     /// Takes a step. Ends at the deadline.
-    pub(super) async fn call(
+    pub(super) async fn call(&self, step: &Step, deadline: Instant) -> Result<Answer, Failure> {
+        let live = self.live(deadline).await?;
+        self.send(live, step, false, deadline).await
+    }
+
+    /// Takes a step over this connection of the link's, with leave to take it where the slot is
+    /// still on its way. Ends at the deadline.
+    pub(super) async fn send(
         &self,
+        mut live: Live,
         step: &Step,
         asking: bool,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        self.revive();
-        let mut live = self.live(deadline).await?;
         let sent = Instant::now();
         match timeout_at(deadline, step.take(&mut live.connection, asking)).await {
             Ok(Ok(words)) => Ok(Answer { sent, words }),
@@ -113,10 +119,29 @@ impl Link {
         }
     }
 
+    /// The connection, once it is there. Ends at the deadline.
+    pub(super) async fn live(&self, deadline: Instant) -> Result<Live, Failure> {
+        self.revive();
+        if let Some(live) = self.core.state.borrow().live() {
+            return Ok(live);
+        }
+        let mut states = self.core.state.subscribe();
+        let up = states.wait_for(|state| matches!(state, State::Up(_)));
+        if let Ok(Ok(state)) = timeout_at(deadline, up).await
+            && let Some(live) = state.live()
+        {
+            return Ok(live);
+        }
+        Err(self.core.state.borrow().why_down())
+    }
+
     /// Whether the server is connected and answers.
     pub(super) fn is_well(&self) -> bool {
-        let is_up = matches!(*self.core.state.borrow(), State::Up(_));
-        is_up && !self.core.is_silent.load(Ordering::Relaxed)
+        self.is_up() && !self.core.is_silent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.core.state.borrow(), State::Up(_))
     }
 
     /// For how long a server that is well may be waited for: some round trips.
@@ -141,21 +166,6 @@ impl Link {
                 .down(Failure::new(BackendErrorKind::Unavailable, lost));
             *task = tokio::spawn(Arc::clone(&self.core).keep(None));
         }
-    }
-
-    /// The connection, once it is there.
-    async fn live(&self, deadline: Instant) -> Result<Live, Failure> {
-        if let Some(live) = self.core.state.borrow().live() {
-            return Ok(live);
-        }
-        let mut states = self.core.state.subscribe();
-        let up = states.wait_for(|state| matches!(state, State::Up(_)));
-        if let Ok(Ok(state)) = timeout_at(deadline, up).await
-            && let Some(live) = state.live()
-        {
-            return Ok(live);
-        }
-        Err(self.core.state.borrow().why_down())
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Servers {
 impl Servers {
     pub(super) async fn call(&self, step: &Step) -> Result<Answer, Failure> {
         match self {
-            Self::One(link) => link.call(step, false, Instant::now() + TIMEOUT).await,
+            Self::One(link) => link.call(step, Instant::now() + TIMEOUT).await,
             Self::Cluster(cluster) => cluster.call(step).await,
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::select_ok;
-use parking_lot::RwLock;
 use redis::{ConnectionInfo, Value};
+use tokio::sync::watch;
 
 use crate::lock::backend::BackendErrorKind;
 
@@ -21,7 +21,7 @@ pub(super) struct Topology {
     /// A server as it is to be connected to, at whatever address.
     node: ConnectionInfo,
     seeds: Vec<Address>,
-    slots: RwLock<Slots>,
+    slots: watch::Sender<Slots>,
     /// Others are tried each time.
     turn: AtomicUsize,
 }
@@ -31,17 +31,30 @@ impl Topology {
         Self {
             node,
             seeds,
-            slots: RwLock::default(),
+            slots: watch::Sender::default(),
             turn: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn master(&self, slot: u16) -> Option<Address> {
-        self.slots.read().master(slot).cloned()
+        self.slots.borrow().master(slot).cloned()
+    }
+
+    /// The master that takes the slot over from this one. What was known before does not count.
+    pub(super) async fn successor(&self, master: &Address, slot: u16) -> Address {
+        let mut slots = self.slots.subscribe();
+        loop {
+            // The sender is ours, so that there is no error.
+            let _ = slots.changed().await;
+            let now = self.master(slot);
+            if let Some(successor) = now.filter(|now| now != master) {
+                return successor;
+            }
+        }
     }
 
     pub(super) fn masters(&self) -> Vec<Address> {
-        self.slots.read().masters()
+        self.slots.borrow().masters()
     }
 
     pub(super) fn info(&self, address: &Address) -> ConnectionInfo {
@@ -62,7 +75,7 @@ impl Topology {
             })
         });
         let (slots, _) = select_ok(each).await?;
-        *self.slots.write() = slots;
+        self.slots.send_replace(slots);
         Ok(())
     }
 
