@@ -124,8 +124,6 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
-#[cfg(feature = "redis")]
-pub use backend::RedisBackend;
 #[cfg(any(
     feature = "etcd",
     feature = "postgres",
@@ -143,6 +141,8 @@ pub use backend::{
 pub use backend::{ConnectEtcd, EtcdBackend};
 #[cfg(feature = "zookeeper")]
 pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
+#[cfg(feature = "redis")]
+pub use backend::{ConnectRedis, RedisBackend};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

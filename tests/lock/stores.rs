@@ -14,6 +14,7 @@ mod fence_sql;
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_clock;
+mod scenario;
 mod server;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
 mod zookeeper;

@@ -52,7 +52,7 @@ pub use inspection::{Held, Inspection, Queued};
 pub use memory::MemoryBackend;
 pub use metadata::{Metadata, MetadataError};
 #[cfg(feature = "redis")]
-pub use redis::RedisBackend;
+pub use redis::{ConnectRedis, RedisBackend};
 pub use request::{Entry, Request, TtlError};
 #[cfg(any(
     feature = "etcd",

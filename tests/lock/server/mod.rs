@@ -10,6 +10,10 @@ pub(crate) mod postgres;
 pub(crate) mod proxy;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(all(feature = "redis", feature = "conformance"))]
+pub(crate) mod redis_cluster;
+#[cfg(all(feature = "redis", feature = "conformance"))]
+pub(crate) mod redis_sentinel;
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 pub(crate) mod wire;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
@@ -78,6 +82,13 @@ impl Process {
 impl Process {
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = format!("kill -s {signal} {}", self.0.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.is_ok_and(|sent| sent.success()), "{signal}");
     }
 }
 

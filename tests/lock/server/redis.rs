@@ -1,12 +1,13 @@
 //! A Redis server.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use super::certificates::Certificates;
 use super::clock::Clock;
 use super::{Directory, Process, free_port};
 
@@ -15,30 +16,68 @@ pub(crate) struct RedisServer {
     process: Option<Process>,
     directory: Directory,
     options: Vec<String>,
+    /// Options of `redis-cli`, to connect with.
+    client: Vec<String>,
+    scheme: &'static str,
     environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl RedisServer {
     /// Starts one with these options beside the usual, and waits until it listens.
     pub(crate) async fn start(options: &[&str]) -> Self {
-        Self::start_in(options, Vec::new()).await
+        Self::start_with(options, None).await
     }
 
     /// Starts one that goes by this clock.
     pub(crate) async fn start_with_clock(options: &[&str], clock: &Clock) -> Self {
-        Self::start_in(options, clock.environment().into()).await
+        let mut server = Self::start(options).await;
+        server.environment = clock.environment().into();
+        server.restart().await;
+        server
     }
 
-    async fn start_in(options: &[&str], environment: Vec<(&'static str, PathBuf)>) -> Self {
+    /// Starts one that speaks TLS and nothing else, and asks its clients for a certificate if
+    /// `tls-auth-clients` does not say otherwise.
+    pub(crate) async fn start_tls(certificates: &Certificates, options: &[&str]) -> Self {
+        Self::start_with(options, Some(certificates)).await
+    }
+
+    pub(crate) async fn start_with(options: &[&str], tls: Option<&Certificates>) -> Self {
+        let port = free_port();
         let mut server = Self {
-            port: free_port(),
+            port,
             process: None,
             directory: Directory::new(),
             options: options.iter().map(|&option| option.to_owned()).collect(),
-            environment,
+            client: vec!["-p".to_owned(), port.to_string()],
+            scheme: "redis",
+            environment: Vec::new(),
         };
+        let port = port.to_string();
+        if let Some(certificates) = tls {
+            let path = |path: PathBuf| path.display().to_string();
+            let (authority, key) = (path(certificates.authority()), path(certificates.key()));
+            let certificate = path(certificates.certificate());
+            let (authority, key, certificate) = (&*authority, &*key, &*certificate);
+            let ours = ["--port", "0", "--tls-port", &port];
+            server.add(&ours, &["--tls"]);
+            let files = ["--tls-ca-cert-file", authority, "--tls-key-file", key];
+            server.add(&files, &["--cacert", authority, "--key", key]);
+            let file = ["--tls-cert-file", certificate];
+            server.add(&file, &["--cert", certificate]);
+            server.scheme = "rediss";
+        } else {
+            server.add(&["--port", &port], &[]);
+        }
         server.restart().await;
         server
+    }
+
+    fn add(&mut self, options: &[&str], client: &[&str]) {
+        let owned = |options: &[&str]| options.iter().map(|&option| option.to_owned()).collect();
+        let (options, client): (Vec<String>, Vec<String>) = (owned(options), owned(client));
+        self.options.extend(options);
+        self.client.extend(client);
     }
 
     /// Ends it as a failure would, at once.
@@ -46,13 +85,28 @@ impl RedisServer {
         self.process = None;
     }
 
+    /// Stops it without ending it, as a debugger would.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("it runs");
+        process.signal(signal);
+    }
+
     /// Starts it again, on the same port and directory.
     pub(crate) async fn restart(&mut self) {
         self.kill();
         let mut command = Command::new("redis-server");
         command
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--daemonize", "no", "--dir"])
+            .args(["--bind", "127.0.0.1", "--save", "", "--daemonize", "no"])
+            .arg("--dir")
             .arg(self.directory.path())
             .args(&self.options)
             .envs(self.environment.iter().map(|(key, value)| (key, value)));
@@ -66,65 +120,74 @@ impl RedisServer {
         panic!("the server does not listen on {}", self.port);
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Of a server that runs.
     pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().id()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     pub(crate) fn url_of_user(&self, password: &str) -> String {
-        format!("redis://:{password}@127.0.0.1:{}", self.port)
+        self.url_with(&format!(":{password}"))
     }
-}
 
-/// Three servers that share the slots among them.
-pub(crate) struct RedisCluster(Vec<RedisServer>);
+    /// With this `user:password`.
+    pub(crate) fn url_with(&self, credentials: &str) -> String {
+        format!("{}://{credentials}@127.0.0.1:{}", self.scheme, self.port)
+    }
 
-impl RedisCluster {
-    /// Starts one, and waits until every server knows of all slots.
-    pub(crate) async fn start() -> Self {
-        let mut servers = Vec::new();
-        for _ in 0..3 {
-            servers.push(RedisServer::start(&["--cluster-enabled", "yes"]).await);
-        }
-        let addresses = servers
-            .iter()
-            .map(|server| format!("127.0.0.1:{}", server.port));
-        let mut create = Command::new("redis-cli");
-        create.args(["--cluster", "create"]).args(addresses);
-        let output = create.arg("--cluster-yes").output();
+    /// What the server's own client prints for this command.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        let words: Vec<&str> = command.split(' ').collect();
+        self.ask_words(&words)
+    }
+
+    pub(crate) fn ask_words(&self, words: &[&str]) -> String {
+        self.run(words, Stdio::null())
+    }
+
+    /// What the server's own client prints for these commands, a line each.
+    pub(crate) fn ask_all(&self, commands: &str) -> String {
+        let file = self.directory.path().join("commands");
+        std::fs::write(&file, commands).unwrap();
+        self.run(&[], std::fs::File::open(file).unwrap().into())
+    }
+
+    fn run(&self, words: &[&str], commands: Stdio) -> String {
+        let mut command = Command::new("redis-cli");
+        command.args(&self.client).args(words).stdin(commands);
+        let output = command.output();
         let output = output.expect("redis-cli starts: install the package redis-tools");
-        assert!(output.status.success(), "{output:?}");
-        for server in &servers {
-            server.wait_for_slots().await;
-        }
-        Self(servers)
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    pub(crate) fn urls(&self) -> Vec<String> {
-        self.0.iter().map(RedisServer::url).collect()
-    }
-}
-
-impl RedisServer {
-    async fn wait_for_slots(&self) {
-        for _ in 0..500 {
-            let mut info = Command::new("redis-cli");
-            info.args(["-p", &self.port.to_string(), "cluster", "info"]);
-            let output = info.output().unwrap();
-            let text = String::from_utf8_lossy(&output.stdout);
-            if text.contains("cluster_state:ok") && text.contains("cluster_known_nodes:3") {
+    /// Waits until the client prints something that holds this.
+    pub(crate) async fn wait_for(&self, command: &str, expected: &str) {
+        let mut printed = String::new();
+        for _ in 0..200 {
+            printed = self.ask(command);
+            if printed.contains(expected) {
                 return;
             }
-            sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(100)).await;
         }
-        panic!("the cluster does not come together");
+        panic!("{command} does not come to say {expected}: {printed}");
+    }
+
+    /// Asks with this password from now on.
+    pub(crate) fn with_password(self, password: &str) -> Self {
+        self.with_client(&["--no-auth-warning", "-a", password])
+    }
+
+    /// Asks with these options of `redis-cli` from now on.
+    pub(crate) fn with_client(mut self, options: &[&str]) -> Self {
+        self.add(&[], options);
+        self
     }
 }

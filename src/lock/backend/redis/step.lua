@@ -2,32 +2,123 @@
 -- One step on one lock, as the law of LockBackend has it. It is taken though memory is full, for a
 -- renewal needs none; and by no replica.
 --
--- KEYS[1]  the entries: a hash, holder id -> packed entry; it expires with the last of them
--- KEYS[2]  the last fencing token; it expires a day after the time that it names
+-- KEYS[1]  a hash: holder id -> packed entry, and 't' -> the last fencing token. It expires a whole
+--          day after the day of that token, and not before its last entry.
 -- ARGV     the verb, the holder id, and what the verb needs
 --
 -- An entry is packed as kind|mode|n|of|priority|arrival|expires|ttl|token|floor|channel|metadata:
 -- kind is h (holder) or w (waiter), mode x (exclusive), s (shared) or p (permits); times are in
--- microseconds. Numbers are printed with %.0f, for Lua prints 1.79e+15 otherwise.
+-- microseconds. Tokens and TTLs are kept as text. A time is printed with %.0f, for Lua prints
+-- 1.79e+15 otherwise.
+--
+-- To make a function takes time too. So what a lock needs that nobody else wants comes first.
+
+local DAY = 86400000000
 
 local verb, id = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local holders, waiters = {}, {}
-local mine
-local freed = false
-local last = 0
 
 local function number(n)
   return string.format('%.0f', n)
 end
 
-local function pack(e)
-  return table.concat({
-    e.kind, e.mode, number(e.n), number(e.of), number(e.priority), number(e.arrival),
-    number(e.expires), number(e.ttl), number(e.token), number(e.floor), e.channel, e.metadata,
-  }, '|')
+-- Until when the hash lives for the sake of this token.
+local function lives(token)
+  return (math.floor(token / DAY) + 2) * DAY
 end
+
+local function expire_at(time, ...)
+  redis.call('PEXPIREAT', KEYS[1], number(math.ceil(time / 1000) + 1), ...)
+end
+
+-- ARGV: renew id. It looks at no other entry than its own, of however many.
+local function renew()
+  local packed = redis.call('HGET', KEYS[1], id)
+  if not packed then
+    return { 'gone' }
+  end
+  local before, expires, ttl, after, token =
+    string.match(packed, '^([hw]|[xsp]|%d+|%d+|%d+|%d+|)(%d+)|(%d+)|((%d+)|.*)$')
+  if not before then
+    return { 'corrupt' }
+  elseif tonumber(expires) <= now then
+    return nil
+  end
+  expires = now + ttl
+  redis.call('HSET', KEYS[1], id, before .. number(expires) .. '|' .. ttl .. '|' .. after)
+  if expires > lives(token) then
+    expire_at(expires, 'GT')
+  end
+  return { 'alive', ttl }
+end
+
+if verb == 'renew' then
+  local answer = renew()
+  if answer then
+    return answer
+  end
+end
+
+local stored = redis.call('HGETALL', KEYS[1])
+local mine
+local others = 0
+local last_token = 0
+for i = 1, #stored, 2 do
+  if stored[i] == 't' then
+    last_token = tonumber(stored[i + 1])
+  elseif stored[i] == id then
+    mine = stored[i + 1]
+  else
+    others = others + 1
+  end
+end
+if not last_token then
+  return { 'corrupt' }
+end
+
+local function pack(e)
+  return e.kind .. '|' .. e.mode .. '|' .. e.n .. '|' .. e.of .. '|' .. e.priority .. '|' ..
+    e.arrival .. '|' .. number(e.expires) .. '|' .. e.ttl .. '|' .. e.token .. '|' .. e.floor ..
+    '|' .. e.channel .. '|' .. e.metadata
+end
+
+local function granted(e)
+  return { 'granted', e.token, e.floor, e.ttl }
+end
+
+-- Lets an entry hold, beside others of which the first has this token and the last ends then. A
+-- holder need not be told of anything, so it has no channel.
+local function hold(e, first_token, last_expires)
+  e.token = number(math.max(last_token + 1, now))
+  e.floor = first_token or e.token
+  e.kind, e.channel = 'h', ''
+  redis.call('HSET', KEYS[1], id, pack(e), 't', e.token)
+  if lives(e.token) > lives(last_token) then
+    expire_at(math.max(lives(e.token), last_expires))
+  end
+  return granted(e)
+end
+
+if others == 0 and not mine and verb == 'enqueue' then
+  return hold({
+    mode = ARGV[3], n = ARGV[4], of = ARGV[5], priority = ARGV[6], arrival = 0,
+    expires = now + ARGV[7], ttl = ARGV[7], metadata = ARGV[10],
+  }, nil, 0)
+elseif others == 0 and mine and verb == 'release' then
+  local expires = string.match(mine, '^h|[xsp]|%d+|%d+|%d+|%d+|(%d+)|')
+  if expires and tonumber(expires) > now then
+    redis.call('HDEL', KEYS[1], id)
+    return { 'true' }
+  end
+end
+
+-- Somebody else holds or waits, or did.
+
+local holders, waiters = {}, {}
+local freed = false
+local last_expires = 0
+mine = nil
 
 local function unpack_entry(holder, packed)
   local kind, mode, n, of, priority, arrival, expires, ttl, token, floor, channel, metadata =
@@ -38,8 +129,7 @@ local function unpack_entry(holder, packed)
   return {
     id = holder, kind = kind, mode = mode, n = tonumber(n), of = tonumber(of),
     priority = tonumber(priority), arrival = tonumber(arrival), expires = tonumber(expires),
-    ttl = tonumber(ttl), token = tonumber(token), floor = tonumber(floor), channel = channel,
-    metadata = metadata,
+    ttl = ttl, token = token, floor = floor, channel = channel, metadata = metadata,
   }
 end
 
@@ -54,28 +144,31 @@ local function ahead(one, other)
 end
 
 local function by_token(one, other)
-  return one.token < other.token
+  return tonumber(one.token) < tonumber(other.token)
+end
+
+local function take_in(e)
+  if e.expires <= now then
+    redis.call('HDEL', KEYS[1], e.id)
+    freed = true
+    return
+  end
+  if e.id == id then
+    mine = e
+  end
+  last_expires = math.max(last_expires, e.expires)
+  table.insert(e.kind == 'h' and holders or waiters, e)
 end
 
 -- Entries whose lease is over are removed.
-local function load_entries()
-  local all = redis.call('HGETALL', KEYS[1])
-  for i = 1, #all, 2 do
-    local e = unpack_entry(all[i], all[i + 1])
-    if not e then
-      return false
-    end
-    if e.expires <= now then
-      redis.call('HDEL', KEYS[1], e.id)
-      freed = true
-    else
-      if e.id == id then
-        mine = e
+local function take_in_all()
+  for i = 1, #stored, 2 do
+    if stored[i] ~= 't' then
+      local e = unpack_entry(stored[i], stored[i + 1])
+      if not e then
+        return false
       end
-      if e.expires > last then
-        last = e.expires
-      end
-      table.insert(e.kind == 'h' and holders or waiters, e)
+      take_in(e)
     end
   end
   table.sort(holders, by_token)
@@ -85,10 +178,9 @@ end
 
 local function save(e)
   redis.call('HSET', KEYS[1], e.id, pack(e))
-  if e.expires > last then
-    last = e.expires
+  if e.expires > lives(e.token) then
+    expire_at(e.expires, 'GT')
   end
-  redis.call('PEXPIREAT', KEYS[1], number(math.ceil(last / 1000) + 1))
 end
 
 local function remove(list, e)
@@ -143,18 +235,10 @@ local function judge(candidate, waits, queue)
   return verdict
 end
 
-local function hold(e)
-  local before = tonumber(redis.call('GET', KEYS[2]) or '0')
-  e.token = math.max(before + 1, now)
-  e.floor = holders[1] and holders[1].token or e.token
-  e.kind = 'h'
-  redis.call('SET', KEYS[2], number(e.token), 'PXAT', number(math.ceil(e.token / 1000) + 86400000))
+local function hold_beside(e)
+  local answer = hold(e, holders[1] and holders[1].token, last_expires)
   table.insert(holders, e)
-  save(e)
-end
-
-local function granted(e)
-  return { 'granted', number(e.token), number(e.floor), number(e.ttl) }
+  return answer
 end
 
 -- The first of the leases that stand in the way may be over then.
@@ -168,7 +252,7 @@ local function waiting(e)
       first = math.min(first, w.expires)
     end
   end
-  return { 'waiting', number(e.ttl), number(first - now) }
+  return { 'waiting', e.ttl, number(first - now) }
 end
 
 local function claim()
@@ -183,10 +267,9 @@ local function claim()
         break
       end
     end
-    hold(mine)
     -- The next in line for permits may fit too.
     freed = freed or mine.mode == 'p'
-    return granted(mine)
+    return hold_beside(mine)
   end
   save(mine)
   return mine.kind == 'h' and granted(mine) or waiting(mine)
@@ -200,20 +283,18 @@ local function enqueue()
     end
     return claim()
   end
-  local ttl = tonumber(ARGV[7])
   local waits = ARGV[8] == '1'
   local e = {
     id = id, kind = 'w', mode = ARGV[3], n = tonumber(ARGV[4]), of = tonumber(ARGV[5]),
-    priority = tonumber(ARGV[6]), arrival = 0, expires = now + ttl, ttl = ttl, token = 0,
-    floor = 0, channel = ARGV[9], metadata = ARGV[10],
+    priority = tonumber(ARGV[6]), arrival = 0, expires = now + ARGV[7], ttl = ARGV[7],
+    token = '0', floor = '0', channel = ARGV[9], metadata = ARGV[10],
   }
   for _, w in ipairs(waiters) do
     e.arrival = math.max(e.arrival, w.arrival + 1)
   end
   local verdict = judge(e, waits, waiters)
   if verdict == 'admit' then
-    hold(e)
-    return granted(e)
+    return hold_beside(e)
   elseif verdict ~= 'wait' then
     return { 'foreign', number(verdict) }
   elseif not waits then
@@ -225,13 +306,9 @@ local function enqueue()
   return waiting(e)
 end
 
-local function renew()
-  if not mine then
-    return { 'gone' }
-  end
-  mine.expires = now + mine.ttl
-  save(mine)
-  return { 'alive', number(mine.ttl) }
+-- The lease was found to be over.
+local function gone()
+  return { 'gone' }
 end
 
 local function release()
@@ -254,7 +331,7 @@ end
 
 local function force_release()
   for _, h in ipairs(holders) do
-    if number(h.token) == id then
+    if h.token == id then
       remove(holders, h)
       return { 'true' }
     end
@@ -296,11 +373,11 @@ local function tell()
   end
 end
 
-if not load_entries() then
+if not take_in_all() then
   return { 'corrupt' }
 end
 local verbs = {
-  enqueue = enqueue, claim = claim, renew = renew, release = release, leave = leave,
+  enqueue = enqueue, claim = claim, renew = gone, release = release, leave = leave,
   force_release = force_release, peek = peek, inspect = inspect,
 }
 local answer = verbs[verb]()

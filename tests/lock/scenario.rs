@@ -1,0 +1,30 @@
+//! What a user does with a lock, from end to end.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tripod::lock::{LockName, Locks, Loss};
+
+/// One of two handles of a store acquires a lock, the other contends for it; the first loses it to
+/// an operator, and the other gets it by that, releases it, and leaves it free.
+pub(crate) async fn acquire_contend_lose_release(one: &Locks, other: &Locks) {
+    let name = LockName::new("scenario").unwrap();
+    let ttl = Duration::from_secs(6);
+    let held = one.acquire(&name).ttl(ttl).metadata("one").await.unwrap();
+    assert!(other.try_acquire(&name).await.unwrap().is_none());
+    let waiter = other.acquire(&name).ttl(ttl).wait(5 * ttl);
+    let waiter = tokio::spawn(waiter.into_future());
+    while one.inspect(&name).await.unwrap().waiters().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let token = held.fencing_token();
+    assert!(other.force_release(&name, token).await.unwrap());
+    let next = waiter.await.unwrap().unwrap();
+    assert!(next.fencing_token() > token);
+    let lost = timeout(ttl, held.lost()).await;
+    assert_eq!(lost.unwrap(), Loss::Removed);
+    assert!(!held.release().await.unwrap());
+    assert!(next.release().await.unwrap());
+    let again = one.try_acquire(&name).await.unwrap().unwrap();
+    assert!(again.release().await.unwrap());
+}
