@@ -77,6 +77,7 @@
 //! |---|---|---|---|---|
 //! | [`MemoryBackend`] | this process's, monotonic | as asked | a counter | everything: it lives and dies with its users |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
+//! | `PostgresBackend` (feature `postgres`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | a sequence | nothing; at a failover what was not replicated |
 //!
 //! # What it costs
 //!
@@ -122,14 +123,18 @@ mod stats;
 mod tenure;
 
 pub use acquire::{Acquire, IfFree, One};
+#[cfg(feature = "redis")]
+pub use backend::RedisBackend;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub use backend::Tls;
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
 pub use backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Held, Inspection, LockBackend,
     MemoryBackend, Metadata, MetadataError, Queued, Renewed, Request, Standing, TtlError, Verb,
 };
-#[cfg(feature = "redis")]
-pub use backend::{RedisBackend, Tls};
+#[cfg(feature = "postgres")]
+pub use backend::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaError};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

@@ -1,7 +1,7 @@
 //! The trait that every store of locks implements.
 
 mod answer;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -11,10 +11,12 @@ mod error;
 mod inspection;
 mod memory;
 mod metadata;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod tls;
 
 use std::fmt;
@@ -30,10 +32,12 @@ pub use error::{BackendError, BackendErrorKind, Verb};
 pub use inspection::{Held, Inspection, Queued};
 pub use memory::MemoryBackend;
 pub use metadata::{Metadata, MetadataError};
+#[cfg(feature = "postgres")]
+pub use postgres::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaError};
 #[cfg(feature = "redis")]
 pub use redis::RedisBackend;
 pub use request::{Entry, Request, TtlError};
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub use tls::Tls;
 
 /// A store of locks: the contract between the handle ([`Locks`](super::Locks)) and the world.
