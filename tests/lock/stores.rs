@@ -8,6 +8,8 @@
 )]
 
 mod fence_sql;
+#[cfg(all(feature = "postgres", feature = "conformance"))]
+mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
 mod server;

@@ -1,6 +1,8 @@
 //! Servers that a test starts for itself: on loopback, on a free port, in a directory of their own.
 
 pub(crate) mod certificates;
+#[cfg(all(feature = "postgres", feature = "conformance"))]
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis;
