@@ -90,6 +90,12 @@ impl PostgresServer {
         std::fs::write(self.data().join("pg_hba.conf"), whom).unwrap();
     }
 
+    /// From now on whoever comes by TLS shows a certificate.
+    pub(crate) fn require_certificates(&self) {
+        self.allow(&TLS_ONLY.replacen("trust", "trust clientcert=verify-ca", 1));
+        self.query("SELECT pg_reload_conf()");
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
@@ -99,7 +105,11 @@ impl PostgresServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_of_database("postgres")
+    }
+
+    pub(crate) fn url_of_database(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     pub(crate) fn url_of_user(&self, user: &str, password: &str) -> String {
@@ -156,6 +166,11 @@ impl PostgresServer {
         assert!(output.status.success(), "{sql}: {errors}");
         let answer = String::from_utf8(output.stdout).unwrap();
         answer.lines().map(str::to_owned).collect()
+    }
+
+    /// Whether the server does what these statements say.
+    pub(crate) fn allows(&self, sql: &str) -> bool {
+        self.try_query(sql).status.success()
     }
 
     fn try_query(&self, sql: &str) -> Output {
