@@ -79,6 +79,7 @@
 //! | `EtcdBackend` (feature `etcd`) | the leader's, monotonic | whole seconds, rounded up, and at least what the server grants: 2 s by default. Entries of one TTL share a lease: what is not renewed is removed by the process, and if that dies, by the store within one more TTL | the revision of the transaction that grants | nothing. Leases begin anew with a new leader: what the dead held is free up to a TTL later. A cluster restored from a snapshot loses what came after it, tokens included |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
 //! | `ZooKeeperBackend` (feature `zookeeper`) | the leader's, monotonic | the session's timeout, 30 s unless the backend is told otherwise; longer ones are refused | the number of the transaction that granted (zxid) | nothing; sessions are counted anew, so locks of the dead live longer by as much |
+//! | `PostgresBackend` (feature `postgres`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | a sequence | nothing; at a failover what was not replicated |
 //!
 //! # What it costs
 //!
@@ -143,6 +144,8 @@ pub use backend::{ConnectEtcd, EtcdBackend};
 pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
 #[cfg(feature = "redis")]
 pub use backend::{ConnectRedis, RedisBackend};
+#[cfg(feature = "postgres")]
+pub use backend::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaError};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

@@ -10,6 +10,8 @@
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 mod etcd;
 mod fence_sql;
+#[cfg(all(feature = "postgres", feature = "conformance"))]
+mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
 #[cfg(feature = "redis")]

@@ -23,6 +23,8 @@ mod etcd;
 mod inspection;
 mod memory;
 mod metadata;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
@@ -51,6 +53,8 @@ pub use etcd::{ConnectEtcd, EtcdBackend};
 pub use inspection::{Held, Inspection, Queued};
 pub use memory::MemoryBackend;
 pub use metadata::{Metadata, MetadataError};
+#[cfg(feature = "postgres")]
+pub use postgres::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaError};
 #[cfg(feature = "redis")]
 pub use redis::{ConnectRedis, RedisBackend};
 pub use request::{Entry, Request, TtlError};

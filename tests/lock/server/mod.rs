@@ -5,6 +5,8 @@ pub(crate) mod certificates;
 pub(crate) mod clock;
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 pub(crate) mod etcd;
+#[cfg(all(feature = "postgres", feature = "conformance"))]
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
 pub(crate) mod proxy;

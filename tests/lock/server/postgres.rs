@@ -5,60 +5,154 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use super::{Directory, Process, free_port};
 
 /// Whom the server runs as where the test runs as root, which it refuses.
 const NOBODY: &str = "65534";
 
+/// Whoever is not `postgres` shows a password.
+const PASSWORDS: &str = "host all postgres 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+";
+
+/// Whoever comes, comes by TLS, but for the test's own client.
+const TLS_ONLY: &str = "hostssl all all 127.0.0.1/32 trust
+hostnossl postgres postgres 127.0.0.1/32 trust
+hostnossl plain all 127.0.0.1/32 trust
+";
+
 pub(crate) struct PostgresServer {
     port: u16,
-    _process: Process,
-    _directory: Directory,
+    process: Option<Process>,
+    directory: Directory,
+    settings: Vec<String>,
 }
 
 impl PostgresServer {
     /// Starts one, and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_with(&["fsync=off"])
+    }
+
+    /// Starts one with these settings beside the usual.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
+        let mut server = Self::prepare(settings);
+        server.restart();
+        server
+    }
+
+    /// Starts one that asks everybody but `postgres` for a password.
+    pub(crate) fn start_with_passwords() -> Self {
+        let mut server = Self::prepare(&["fsync=off"]);
+        server.allow(PASSWORDS);
+        server.restart();
+        server
+    }
+
+    /// Starts one that speaks TLS, and speaks to nobody without, but for database `plain`.
+    pub(crate) fn start_with_tls(certificates: &Certificates) -> Self {
+        let files = ["ssl_cert_file=server.pem", "ssl_key_file=server.key"];
+        let settings = ["fsync=off", "ssl=on", "ssl_ca_file=ca.pem"];
+        let mut server = Self::prepare(&[&settings[..], &files].concat());
+        for file in ["server.pem", "server.key", "ca.pem"] {
+            let copy = server.data().join(file);
+            std::fs::copy(certificates.directory().join(file), &copy).unwrap();
+            run(Command::new("chmod").arg("600").arg(&copy));
+            if is_root() {
+                run(Command::new("chown").arg(NOBODY).arg(&copy));
+            }
+        }
+        server.allow(TLS_ONLY);
+        server.restart();
+        server
+    }
+
+    fn prepare(settings: &[&str]) -> Self {
         let (port, directory) = (free_port(), Directory::new());
-        let data = directory.path().join("data");
-        let is_root = is_root();
-        if is_root {
+        if is_root() {
             run(Command::new("chown").arg(NOBODY).arg(directory.path()));
         }
-        let mut initdb = command("initdb", is_root);
-        initdb.arg("-D").arg(&data);
-        initdb.args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-            "--no-locale",
-        ]);
-        run(&mut initdb);
-        let mut postgres = command("postgres", is_root);
-        postgres
-            .arg("-D")
-            .arg(&data)
-            .args(["-p", &port.to_string()]);
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "fsync=off",
-        ] {
-            postgres.args(["-c", setting]);
-        }
-        let process = Process::start(postgres, "postgresql");
         let server = Self {
             port,
-            _process: process,
-            _directory: directory,
+            process: None,
+            directory,
+            settings: settings.iter().map(|&setting| setting.into()).collect(),
         };
+        let mut initdb = command("initdb", is_root());
+        let options = "-U postgres -A trust -N -E UTF8 --no-locale";
+        initdb.arg("-D").arg(server.data()).args(options.split(' '));
+        run(&mut initdb);
+        server
+    }
+
+    fn allow(&self, whom: &str) {
+        std::fs::write(self.data().join("pg_hba.conf"), whom).unwrap();
+    }
+
+    /// From now on whoever comes by TLS shows a certificate.
+    pub(crate) fn require_certificates(&self) {
+        self.allow(&TLS_ONLY.replacen("trust", "trust clientcert=verify-ca", 1));
+        self.query("SELECT pg_reload_conf()");
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url_of_database("postgres")
+    }
+
+    pub(crate) fn url_of_database(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(crate) fn url_of_user(&self, user: &str, password: &str) -> String {
+        format!(
+            "postgres://{user}:{password}@127.0.0.1:{}/postgres",
+            self.port
+        )
+    }
+
+    /// Ends it as a failure would, at once.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+        // The others follow when they see that their parent is gone; until then they share memory
+        // that a new server wants.
         for _ in 0..500 {
-            if server.try_query("SELECT 1").status.success() {
-                return server;
+            if !works_in(&self.data()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the server's processes do not end");
+    }
+
+    /// Stops it or lets it go on, all of its processes.
+    pub(crate) fn signal(&self, signal: &str) {
+        let processes = processes_in(&self.data());
+        run(Command::new("kill").arg(signal).args(processes));
+    }
+
+    /// Starts it, on the same port and directory.
+    pub(crate) fn restart(&mut self) {
+        let mut postgres = command("postgres", is_root());
+        let port = self.port.to_string();
+        postgres.arg("-D").arg(self.data()).args(["-p", &port]);
+        let always = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
+        let settings = self.settings.iter().map(String::as_str);
+        for setting in always.into_iter().chain(settings) {
+            postgres.args(["-c", setting]);
+        }
+        self.process = Some(Process::start(postgres, "postgresql"));
+        for _ in 0..500 {
+            if self.try_query("SELECT 1").status.success() {
+                return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -74,30 +168,50 @@ impl PostgresServer {
         answer.lines().map(str::to_owned).collect()
     }
 
+    /// Whether the server does what these statements say.
+    pub(crate) fn allows(&self, sql: &str) -> bool {
+        self.try_query(sql).status.success()
+    }
+
     fn try_query(&self, sql: &str) -> Output {
+        output(self.client().args(["-c", sql]))
+    }
+
+    /// A client that runs this meanwhile.
+    pub(crate) fn meanwhile(&self, sql: &str) -> Process {
+        let mut psql = self.client();
+        psql.args(["-c", sql]);
+        Process::start(psql, "postgresql")
+    }
+
+    fn client(&self) -> Command {
         let mut psql = command("psql", false);
         psql.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        psql.args([
-            "-U",
-            "postgres",
-            "-X",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-c",
-            sql,
-        ]);
-        output(&mut psql)
+        psql.args(["-U", "postgres", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
+        psql
     }
 }
 
-fn is_root() -> bool {
+/// The processes whose directory this is.
+fn processes_in(data: &Path) -> Vec<OsString> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let here = processes.filter(|process| {
+        let works_in = std::fs::read_link(process.path().join("cwd"));
+        works_in.is_ok_and(|directory| directory == data)
+    });
+    here.map(|process| process.file_name()).collect()
+}
+
+fn works_in(data: &Path) -> bool {
+    !processes_in(data).is_empty()
+}
+
+pub(super) fn is_root() -> bool {
     output(Command::new("id").arg("-u")).stdout == b"0\n"
 }
 
 /// A program of the server's, as nobody if it is to be.
-fn command(program: &str, as_nobody: bool) -> Command {
+pub(super) fn command(program: &str, as_nobody: bool) -> Command {
     let program = find(program);
     if !as_nobody {
         return Command::new(program);

@@ -1,0 +1,79 @@
+//! What an error of the client lets the caller conclude.
+
+use std::error::Error;
+use std::io;
+
+use tokio_postgres::error::{DbError, Severity, SqlState};
+
+use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+
+/// A failure to connect, after which nothing was asked.
+pub(super) fn unreached(error: tokio_postgres::Error, verb: Verb) -> BackendError {
+    use BackendErrorKind::{Rejected, Unavailable};
+    let kind = match (error.as_db_error(), error.source()) {
+        (Some(answer), _) if refuses(answer) => Rejected,
+        (Some(_), _) => Unavailable,
+        (None, _) if is_of_tls(&error) => Rejected,
+        (None, Some(cause)) if cause.is::<io::Error>() => Unavailable,
+        (None, _) if error.is_closed() => Unavailable,
+        // The client's own words: no password, an authentication that it does not know.
+        (None, _) => Rejected,
+    };
+    BackendError::new(kind, verb).with_source(cause(error))
+}
+
+/// A failure of a statement that was sent.
+pub(super) fn unanswered(error: tokio_postgres::Error, verb: Verb) -> BackendError {
+    BackendError::new(conclude(&error), verb).with_source(cause(error))
+}
+
+/// Whether the connection is as good as before: the server refused the statement, no more.
+pub(super) fn is_undone(error: &tokio_postgres::Error) -> bool {
+    // The server says so of a transaction that it has undone; of one that is committed it says
+    // nothing worse than a warning. Before it ends a connection it says FATAL, and that may come
+    // after the commit; and what a pooler says of a connection that it lost has class 08.
+    error.as_db_error().is_some_and(|answer| {
+        answer.parsed_severity() == Some(Severity::Error) && class(answer) != "08"
+    })
+}
+
+fn conclude(error: &tokio_postgres::Error) -> BackendErrorKind {
+    match error.as_db_error() {
+        Some(answer) if !is_undone(error) => {
+            // A pooler or a server that is full, or was starting, has not run anything.
+            let before = [SqlState::TOO_MANY_CONNECTIONS, SqlState::CANNOT_CONNECT_NOW];
+            if before.contains(answer.code()) {
+                BackendErrorKind::Unavailable
+            } else {
+                BackendErrorKind::Indeterminate
+            }
+        }
+        Some(answer) if refuses(answer) => BackendErrorKind::Rejected,
+        Some(_) => BackendErrorKind::Unavailable,
+        None => BackendErrorKind::Indeterminate,
+    }
+}
+
+/// Whether the server would refuse the same again: a wrong user, database, privilege, setting or
+/// schema. All else passes, a lock that was not had, a full disk, a server that takes no writes.
+fn refuses(answer: &DbError) -> bool {
+    let refusals = ["0A", "22", "23", "25", "28", "3D", "3F", "42", "P0"];
+    *answer.code() != SqlState::READ_ONLY_SQL_TRANSACTION && refusals.contains(&class(answer))
+}
+
+fn class(answer: &DbError) -> &str {
+    answer.code().code().get(..2).unwrap_or_default()
+}
+
+/// Whether the server offered TLS, and what it showed was not accepted.
+pub(super) fn is_of_tls(error: &tokio_postgres::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    let inner = cause.and_then(|cause: &io::Error| cause.get_ref());
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// What says most: the client's own errors name only the kind of their cause.
+pub(super) fn cause(error: tokio_postgres::Error) -> Box<dyn Error + Send + Sync> {
+    let text = error.to_string();
+    error.into_source().unwrap_or_else(|| text.into())
+}

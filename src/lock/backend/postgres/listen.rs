@@ -1,0 +1,186 @@
+//! Hearing of changes: a connection of its own that listens to this client's channel.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::types::Type;
+use tokio_postgres::{AsyncMessage, Client};
+
+use crate::lock::backend::bells::Bells;
+use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::lock::name::HolderId;
+
+use super::backoff::Backoff;
+use super::failure::{unanswered, unreached};
+use super::way::{Driver, Way};
+
+/// How long the server may take to accept a connection, and to answer.
+const TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often we tell ourselves something: what is not heard by the next time shows that the
+/// connection is dead, or leads to a pooler that does not pass on what is told.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// A task that listens until it is dropped.
+#[derive(Debug)]
+pub(super) struct Ear {
+    channel: String,
+    hears: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Ear {
+    /// Listens, and rings the bells of those who are told of a change.
+    pub(super) async fn new(way: Way, bells: Arc<Bells>) -> Result<Self, BackendError> {
+        let channel = format!("tripod_{:016x}", RandomState::new().hash_one(()));
+        let hears = Arc::new(AtomicBool::new(false));
+        let (first, started) = oneshot::channel();
+        let listening = Listening {
+            way,
+            bells,
+            channel: channel.clone(),
+            hears: Arc::clone(&hears),
+            echo: AtomicBool::new(false),
+        };
+        let ear = Self {
+            channel,
+            hears,
+            task: tokio::spawn(listening.forever(first)).abort_handle(),
+        };
+        let ended = |_| BackendError::new(BackendErrorKind::Unavailable, Verb::Connect);
+        started.await.map_err(ended)??;
+        Ok(ear)
+    }
+
+    /// Where it listens.
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Whether what is told now is heard.
+    pub(super) fn hears(&self) -> bool {
+        self.hears.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Listening {
+    way: Way,
+    bells: Arc<Bells>,
+    channel: String,
+    hears: Arc<AtomicBool>,
+    /// Whether we heard what we told ourselves last.
+    echo: AtomicBool,
+}
+
+type First = oneshot::Sender<Result<(), BackendError>>;
+
+impl Listening {
+    async fn forever(self, first: First) {
+        let mut first = Some(first);
+        // Apart from the pauses of the way, which end as soon as it can be gone.
+        let backoff = Backoff::default();
+        loop {
+            let outcome = self.once(&mut first, &backoff).await;
+            self.hears.store(false, Ordering::Relaxed);
+            // What is told from now on may be missed: those who wait look, and then poll.
+            self.bells.ring_all();
+            match (first.take(), outcome) {
+                (Some(first), Err(error)) => {
+                    // Nobody is there to receive it if the caller has gone.
+                    let _ = first.send(Err(error));
+                    return;
+                }
+                (None, Err(error)) => {
+                    tracing::debug!(target: "tripod::lock", %error, "lock.not_listening");
+                }
+                (_, Ok(())) => {}
+            }
+            backoff.failed();
+            if let Some(pause) = backoff.pause() {
+                sleep(pause).await;
+            }
+        }
+    }
+
+    /// Connects, and listens until the connection ends.
+    async fn once(&self, first: &mut Option<First>, backoff: &Backoff) -> Result<(), BackendError> {
+        let opened = timeout(TIME_MAX, self.way.open()).await;
+        let opened = opened.map_err(|_| silent(BackendErrorKind::Unavailable))?;
+        let (client, driver) = opened.map_err(|error| unreached(error, Verb::Connect))?;
+        tokio::select! {
+            ended = self.drive(driver) => ended,
+            ended = self.listen(&client, first, backoff) => ended,
+        }
+    }
+
+    async fn drive(&self, mut driver: Driver) -> Result<(), BackendError> {
+        while let Some(message) = poll_fn(|context| driver.poll_message(context)).await {
+            match message {
+                Ok(AsyncMessage::Notification(told)) => self.hear(told.payload()),
+                Ok(_) => {}
+                Err(error) => return Err(unanswered(error, Verb::Connect)),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&self, payload: &str) {
+        if payload.is_empty() {
+            self.echo.store(true, Ordering::Relaxed);
+        } else if let Ok(holder) = u128::from_str_radix(payload, 16) {
+            self.bells.ring(HolderId::from_u128(holder));
+        }
+    }
+
+    async fn listen(
+        &self,
+        client: &Client,
+        first: &mut Option<First>,
+        backoff: &Backoff,
+    ) -> Result<(), BackendError> {
+        let channel = &self.channel;
+        let listen = format!("LISTEN {channel}");
+        answered(client.batch_execute(&listen)).await?;
+        self.hears.store(true, Ordering::Relaxed);
+        // What was told before was missed.
+        self.bells.ring_all();
+        if let Some(first) = first.take() {
+            let _ = first.send(Ok(()));
+        }
+        loop {
+            self.echo.store(false, Ordering::Relaxed);
+            let told = "SELECT pg_notify($1, '')";
+            answered(client.query_typed(told, &[(channel, Type::TEXT)])).await?;
+            sleep(PROBE).await;
+            if !self.echo.load(Ordering::Relaxed) {
+                return Err(silent(BackendErrorKind::Indeterminate));
+            }
+            backoff.reset();
+        }
+    }
+}
+
+async fn answered<T>(
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, BackendError> {
+    match timeout(TIME_MAX, asked).await {
+        Ok(answer) => answer.map_err(|error| unanswered(error, Verb::Connect)),
+        Err(_) => Err(silent(BackendErrorKind::Indeterminate)),
+    }
+}
+
+fn silent(kind: BackendErrorKind) -> BackendError {
+    BackendError::new(kind, Verb::Connect).with_source("no answer in time")
+}

@@ -1,0 +1,382 @@
+-- Version 1 of the schema. This file never changes once it is released: a later version is a file
+-- of its own.
+--
+-- A verb of LockBackend is one call of one function here, in a transaction of its own. It begins by
+-- tripod.enter, which locks the name, and only then looks: each statement of a volatile function
+-- sees what was committed before that statement began. A statement that both waited and looked
+-- would see what was there before it waited.
+--
+-- Only tripod.renew does without the name's lock: it moves the end of a lease that is not over, in
+-- one row, and whoever takes a lease to be over proves it by removing that row.
+
+CREATE SEQUENCE tripod.fencing_token AS bigint MINVALUE 1 NO CYCLE CACHE 1;
+
+CREATE TABLE tripod.entry (
+    name bytea NOT NULL,
+    holder bytea NOT NULL,
+    -- x: exclusive, s: shared, p: permits
+    mode "char" NOT NULL,
+    -- How many permits, of how many; both 0 in the other modes.
+    permits bigint NOT NULL,
+    permits_of bigint NOT NULL,
+    priority smallint NOT NULL,
+    -- Within the name.
+    arrival bigint NOT NULL,
+    -- A waiter has neither.
+    token bigint,
+    floor bigint,
+    ttl_us bigint NOT NULL,
+    expires timestamptz NOT NULL,
+    -- When tripod.sweep looks at it. An index on the end of the lease would cost each renewal an
+    -- entry in every index; so a renewal only rewrites its row, within its page.
+    sweep timestamptz NOT NULL,
+    -- Where its client listens, if it does.
+    channel text,
+    metadata bytea NOT NULL,
+    PRIMARY KEY (name, holder)
+) WITH (fillfactor = 70, vacuum_truncate = false);
+
+CREATE INDEX entry_sweep ON tripod.entry (sweep);
+
+-- Settings for this transaction alone, so that they hold behind a pooler too.
+CREATE FUNCTION tripod.settle() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_done text;
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'locks need the isolation level read committed'
+            USING ERRCODE = 'active_sql_transaction',
+            HINT = 'ALTER ROLE ... SET default_transaction_isolation = ''read committed''';
+    END IF;
+    -- Shorter than the client waits for an answer.
+    v_done := set_config('lock_timeout', '1000', true);
+    -- What is answered is durable, whatever the server or the role is set to.
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        v_done := set_config('synchronous_commit', 'on', true);
+    END IF;
+    -- A plan that reads a small table whole would still be in use when it has grown.
+    v_done := set_config('enable_seqscan', 'off', true);
+END $$;
+
+-- Begins a step on this name, and answers its time. Names of one hash only wait for each other.
+CREATE FUNCTION tripod.enter(p_name bytea) RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    v_done text := tripod.settle();
+BEGIN
+    v_done := pg_advisory_xact_lock(
+        hashtextextended(encode(p_name, 'hex') COLLATE "C", 8389765494828724836));
+    RETURN clock_timestamp();
+END $$;
+
+-- Removes what is over, and answers whether anything was. A renewal that was under way wins: the
+-- row is looked at again when it is free.
+CREATE FUNCTION tripod.expire(p_name bytea, p_now timestamptz) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM tripod.entry WHERE name = p_name AND expires <= p_now;
+    RETURN FOUND;
+END $$;
+
+-- What a candidate finds: what the name is used as, if not as it asks; whether it has to wait; the
+-- lowest token of a holder; the last arrival; the first end of a lease in its way.
+CREATE FUNCTION tripod.look(
+    p_name bytea, p_holder bytea, p_mode "char", p_permits bigint, p_of bigint,
+    p_priority smallint, p_arrival bigint, p_waits boolean, p_now timestamptz,
+    OUT other bigint, OUT waits boolean, OUT lowest bigint, OUT latest bigint, OUT ends timestamptz
+) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT
+        min(e.permits_of) FILTER (WHERE e.permits_of <> p_of),
+        coalesce(bool_or(CASE
+            WHEN e.token IS NOT NULL THEN NOT e.together
+            WHEN p_waits THEN e.ahead AND (p_mode = 'p' OR NOT e.together)
+            ELSE true
+        END), false) OR p_permits > 0
+            AND p_permits + coalesce(sum(e.permits) FILTER (WHERE e.token IS NOT NULL), 0) > p_of,
+        min(e.token),
+        max(e.arrival),
+        min(e.expires) FILTER (WHERE e.token IS NOT NULL OR e.ahead)
+    INTO other, waits, lowest, latest, ends
+    FROM (
+        SELECT *,
+            mode = p_mode AND mode <> 'x' AS together,
+            (-priority, arrival, holder) < (-p_priority, p_arrival, p_holder) AS ahead
+        FROM tripod.entry
+        WHERE name = p_name AND holder <> p_holder AND expires > p_now
+    ) AS e;
+END $$;
+
+-- Tells those who may hold now: the first of the queue, up to the first who may not. One who may
+-- hold with others of its mode does not keep the next of that mode waiting; permits go one by one,
+-- for each claim tells the next.
+CREATE FUNCTION tripod.tell(p_name bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_waiter tripod.entry;
+    v_before "char";
+    v_admits boolean;
+BEGIN
+    FOR v_waiter IN
+        SELECT * FROM tripod.entry WHERE name = p_name AND token IS NULL
+        ORDER BY priority DESC, arrival, holder
+    LOOP
+        EXIT WHEN v_before IS NOT NULL AND (v_before <> 's' OR v_waiter.mode <> 's');
+        SELECT CASE v_waiter.mode
+            WHEN 'x' THEN count(*) = 0
+            WHEN 's' THEN count(*) FILTER (WHERE mode <> 's') = 0
+            ELSE v_waiter.permits + coalesce(sum(permits), 0) <= v_waiter.permits_of
+        END INTO v_admits FROM tripod.entry WHERE name = p_name AND token IS NOT NULL;
+        EXIT WHEN NOT v_admits;
+        IF v_waiter.channel IS NOT NULL THEN
+            PERFORM pg_notify(v_waiter.channel, encode(v_waiter.holder, 'hex'));
+        END IF;
+        v_before := v_waiter.mode;
+    END LOOP;
+END $$;
+
+-- The end of a step that removed an entry, if it did.
+CREATE FUNCTION tripod.settle_up(p_name bytea, p_removed boolean, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM tripod.entry WHERE name = p_name) THEN
+        IF tripod.expire(p_name, p_now) OR p_removed THEN
+            PERFORM tripod.tell(p_name);
+        END IF;
+    END IF;
+END $$;
+
+-- Removes some of what is over under names that nobody touches.
+CREATE FUNCTION tripod.sweep(p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_due tripod.entry;
+BEGIN
+    FOR v_due IN
+        SELECT * FROM tripod.entry WHERE sweep <= p_now ORDER BY sweep LIMIT 128
+        FOR UPDATE SKIP LOCKED
+    LOOP
+        IF v_due.expires <= p_now THEN
+            DELETE FROM tripod.entry WHERE name = v_due.name AND holder = v_due.holder;
+        ELSE
+            UPDATE tripod.entry SET sweep = expires + ttl_us * interval '1 microsecond'
+            WHERE name = v_due.name AND holder = v_due.holder;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Answers are a code and numbers:
+-- 1 granted: token, floor, TTL; 2 waiting: TTL, when to look again; 3 held; 4 foreign: permits of
+-- how many, or 0; 5 the id has an entry in another mode; 6 gone. Times are in microseconds.
+
+-- Claims for an entry that is there.
+CREATE FUNCTION tripod.claim_entry(p_entry tripod.entry, p_now timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_seen record;
+    v_expires timestamptz := p_now + p_entry.ttl_us * interval '1 microsecond';
+    v_grants boolean := false;
+BEGIN
+    IF p_entry.token IS NULL THEN
+        v_seen := tripod.look(p_entry.name, p_entry.holder, p_entry.mode, p_entry.permits,
+            p_entry.permits_of, p_entry.priority, p_entry.arrival, true, p_now);
+        v_grants := NOT v_seen.waits AND v_seen.other IS NULL;
+        IF v_grants THEN
+            p_entry.token := nextval('tripod.fencing_token');
+            p_entry.floor := coalesce(v_seen.lowest, p_entry.token);
+        END IF;
+    END IF;
+    UPDATE tripod.entry SET expires = v_expires, token = p_entry.token, floor = p_entry.floor
+    WHERE name = p_entry.name AND holder = p_entry.holder;
+    IF NOT FOUND THEN
+        -- Swept away since it was read.
+        RETURN '{6}';
+    END IF;
+    IF v_grants AND p_entry.mode = 'p' THEN
+        -- The next in line may fit too.
+        PERFORM tripod.tell(p_entry.name);
+    END IF;
+    IF p_entry.token IS NOT NULL THEN
+        RETURN ARRAY[1, p_entry.token, p_entry.floor, p_entry.ttl_us];
+    END IF;
+    RETURN ARRAY[2, p_entry.ttl_us,
+        (extract(epoch FROM least(v_seen.ends, v_expires) - p_now) * 1000000)::bigint];
+END $$;
+
+-- Claims for an id, or answers null.
+CREATE FUNCTION tripod.claim_if_there(p_name bytea, p_holder bytea, p_now timestamptz)
+RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine tripod.entry;
+BEGIN
+    SELECT * INTO v_mine FROM tripod.entry WHERE name = p_name AND holder = p_holder;
+    IF FOUND THEN
+        RETURN tripod.claim_entry(v_mine, p_now);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Enters a name that others use.
+CREATE FUNCTION tripod.join_queue(p_new tripod.entry, p_waits boolean, p_now timestamptz)
+RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_mine tripod.entry;
+    v_seen record;
+BEGIN
+    SELECT * INTO v_mine FROM tripod.entry WHERE name = p_new.name AND holder = p_new.holder;
+    IF FOUND THEN
+        IF (v_mine.mode, v_mine.permits, v_mine.permits_of)
+            <> (p_new.mode, p_new.permits, p_new.permits_of) THEN
+            RETURN '{5}';
+        END IF;
+        RETURN tripod.claim_entry(v_mine, p_now);
+    END IF;
+    -- It arrives last.
+    v_seen := tripod.look(p_new.name, p_new.holder, p_new.mode, p_new.permits, p_new.permits_of,
+        p_new.priority, 9223372036854775807, p_waits, p_now);
+    IF v_seen.other IS NOT NULL THEN
+        RETURN ARRAY[4, v_seen.other];
+    ELSIF v_seen.waits AND NOT p_waits THEN
+        RETURN '{3}';
+    ELSIF v_seen.waits THEN
+        p_new.arrival := coalesce(v_seen.latest, 0) + 1;
+        p_new.token := NULL;
+        p_new.floor := NULL;
+        INSERT INTO tripod.entry SELECT p_new.*;
+        RETURN ARRAY[2, p_new.ttl_us,
+            (extract(epoch FROM least(v_seen.ends, p_new.expires) - p_now) * 1000000)::bigint];
+    END IF;
+    p_new.floor := coalesce(v_seen.lowest, p_new.token);
+    INSERT INTO tripod.entry SELECT p_new.*;
+    RETURN ARRAY[1, p_new.token, p_new.floor, p_new.ttl_us];
+END $$;
+
+CREATE FUNCTION tripod.enqueue(
+    p_name bytea, p_holder bytea, p_mode "char", p_permits bigint, p_of bigint,
+    p_priority smallint, p_ttl_us bigint, p_waits boolean, p_channel text, p_metadata bytea
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := tripod.enter(p_name);
+    v_ttl interval := p_ttl_us * interval '1 microsecond';
+    v_token bigint := nextval('tripod.fencing_token');
+    v_answer bigint[];
+    v_freed boolean;
+BEGIN
+    INSERT INTO tripod.entry
+    SELECT p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0, v_token, v_token, p_ttl_us,
+        v_now + v_ttl, v_now + 2 * v_ttl, p_channel, p_metadata
+    WHERE NOT EXISTS (SELECT FROM tripod.entry WHERE name = p_name);
+    IF FOUND THEN
+        v_answer := ARRAY[1, v_token, v_token, p_ttl_us];
+    ELSE
+        v_freed := tripod.expire(p_name, v_now);
+        v_answer := tripod.join_queue(
+            (p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0, v_token, v_token, p_ttl_us,
+                v_now + v_ttl, v_now + 2 * v_ttl, p_channel, p_metadata)::tripod.entry,
+            p_waits, v_now);
+        IF v_freed THEN
+            PERFORM tripod.tell(p_name);
+        END IF;
+    END IF;
+    IF v_token % 64 = 0 THEN
+        PERFORM tripod.sweep(v_now);
+    END IF;
+    RETURN v_answer;
+END $$;
+
+CREATE FUNCTION tripod.claim(p_name bytea, p_holder bytea) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := tripod.enter(p_name);
+    v_freed boolean := tripod.expire(p_name, v_now);
+    v_answer bigint[] := tripod.claim_if_there(p_name, p_holder, v_now);
+BEGIN
+    IF v_freed THEN
+        PERFORM tripod.tell(p_name);
+    END IF;
+    RETURN coalesce(v_answer, '{6}');
+END $$;
+
+-- Answers, for each, its TTL; or -1 for one that is gone; or, where rows that are locked are to be
+-- passed over, -2 for those. In the order of the rows, so that no two of these wait for each other.
+CREATE FUNCTION tripod.renew(p_names bytea[], p_holders bytea[], p_passes boolean) RETURNS bigint[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_done text := tripod.settle();
+    v_answers bigint[] := array_fill(-1, ARRAY[cardinality(p_names)]);
+    v_at bigint;
+    v_ttl_us bigint;
+BEGIN
+    FOR v_at IN
+        SELECT ordinal
+        FROM unnest(p_names, p_holders) WITH ORDINALITY AS entries (name, holder, ordinal)
+        ORDER BY name, holder
+    LOOP
+        IF p_passes THEN
+            PERFORM FROM tripod.entry WHERE name = p_names[v_at] AND holder = p_holders[v_at]
+            FOR UPDATE SKIP LOCKED;
+            IF NOT FOUND THEN
+                IF EXISTS (
+                    SELECT FROM tripod.entry
+                    WHERE name = p_names[v_at] AND holder = p_holders[v_at]
+                ) THEN
+                    v_answers[v_at] := -2;
+                END IF;
+                CONTINUE;
+            END IF;
+        END IF;
+        UPDATE tripod.entry SET expires = clock_timestamp() + ttl_us * interval '1 microsecond'
+        WHERE name = p_names[v_at] AND holder = p_holders[v_at] AND expires > clock_timestamp()
+        RETURNING ttl_us INTO v_ttl_us;
+        IF FOUND THEN
+            v_answers[v_at] := v_ttl_us;
+        END IF;
+    END LOOP;
+    RETURN v_answers;
+END $$;
+
+CREATE FUNCTION tripod.release(p_name bytea, p_holder bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := tripod.enter(p_name);
+    v_held boolean;
+BEGIN
+    DELETE FROM tripod.entry WHERE name = p_name AND holder = p_holder AND token IS NOT NULL
+    RETURNING expires > v_now INTO v_held;
+    PERFORM tripod.settle_up(p_name, FOUND, v_now);
+    RETURN coalesce(v_held, false);
+END $$;
+
+CREATE FUNCTION tripod.leave(p_name bytea, p_holder bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := tripod.enter(p_name);
+BEGIN
+    DELETE FROM tripod.entry WHERE name = p_name AND holder = p_holder;
+    PERFORM tripod.settle_up(p_name, FOUND, v_now);
+    RETURN true;
+END $$;
+
+CREATE FUNCTION tripod.force_release(p_name bytea, p_token bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := tripod.enter(p_name);
+    v_held boolean;
+BEGIN
+    DELETE FROM tripod.entry WHERE name = p_name AND token = p_token
+    RETURNING expires > v_now INTO v_held;
+    PERFORM tripod.settle_up(p_name, FOUND, v_now);
+    RETURN coalesce(v_held, false);
+END $$;
+
+-- Whether a claim would answer something else than waiting. It changes nothing, and locks nothing.
+CREATE FUNCTION tripod.peek(p_name bytea, p_holder bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_done text := tripod.settle();
+    v_now timestamptz := clock_timestamp();
+    v_mine tripod.entry;
+    v_seen record;
+BEGIN
+    SELECT * INTO v_mine FROM tripod.entry
+    WHERE name = p_name AND holder = p_holder AND token IS NULL AND expires > v_now;
+    IF NOT FOUND THEN
+        RETURN true;
+    END IF;
+    v_seen := tripod.look(p_name, p_holder, v_mine.mode, v_mine.permits, v_mine.permits_of,
+        v_mine.priority, v_mine.arrival, true, v_now);
+    RETURN NOT v_seen.waits;
+END $$;

@@ -1,0 +1,124 @@
+//! A server that fails.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tripod::lock::{
+    AcquireError, BackendError, BackendErrorKind, Enqueued, FencingToken, LockBackend, LockGuard,
+    Locks, Loss,
+};
+
+use super::{locks, request, server, store};
+
+async fn acquire_at_last(locks: &Locks, name: &str) -> LockGuard {
+    loop {
+        match locks.acquire(name).wait(Duration::from_secs(10)).await {
+            Ok(guard) => return guard,
+            Err(AcquireError::Store(_)) => sleep(Duration::from_millis(100)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before() {
+    let mut server = server(&[]).await;
+    let locks = locks(&server).await;
+    let acquire = locks.acquire("long").ttl(Duration::from_secs(20));
+    let long = acquire.await.unwrap();
+    let acquire = locks.acquire("short").ttl(Duration::from_secs(3));
+    let short = acquire.await.unwrap();
+    let (first, second) = (long.fencing_token(), short.fencing_token());
+    server.kill();
+    let began = Instant::now();
+    assert_eq!(short.lost().await, Loss::Expired);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    long.check().unwrap();
+    let error = locks.try_acquire("other").await.unwrap_err();
+    let AcquireError::Store(error) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
+    server.restart();
+    // It connects again by itself, and what was acknowledged is there.
+    let again = acquire_at_last(&locks, "short").await;
+    assert!(again.fencing_token() > second);
+    assert!(long.release().await.unwrap(), "it was held throughout");
+    assert!(locks.acquire("long").await.unwrap().fencing_token() > first);
+}
+
+#[tokio::test]
+async fn a_grant_outlives_a_crash_where_commits_are_not_waited_for() {
+    // What is not waited for is written ten seconds later.
+    let mut server = server(&[
+        "synchronous_commit=off",
+        "wal_writer_delay=10s",
+        "full_page_writes=off",
+    ])
+    .await;
+    let store = store(&server).await;
+    let ttl = Duration::from_secs(60);
+    let first = granted(store.enqueue(&request("a", 1, ttl)).await);
+    let second = granted(store.enqueue(&request("b", 2, ttl)).await);
+    server.kill();
+    server.restart();
+    // The sequence might have been set back too, and the same fencing tokens be granted again.
+    let store = super::store(&server).await;
+    let third = granted(store.enqueue(&request("c", 3, ttl)).await);
+    assert!(first < second && second < third);
+    let held = "SELECT count(*) FROM tripod.entry";
+    assert_eq!(server.query(held), ["3"]);
+}
+
+fn granted(enqueued: Result<Enqueued, BackendError>) -> FencingToken {
+    match enqueued.unwrap() {
+        Enqueued::Granted(grant) => grant.pass().token(),
+        enqueued => panic!("{enqueued:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_indeterminate_and_one_that_goes_on_is_used_again() {
+    let server = server(&["fsync=off"]).await;
+    let store = store(&server).await;
+    let ttl = Duration::from_secs(60);
+    let enqueued = store.enqueue(&request("a", 1, ttl)).await.unwrap();
+    assert!(matches!(enqueued, Enqueued::Granted(_)));
+    server.signal("-STOP");
+    let began = Instant::now();
+    let request = request("b", 2, ttl);
+    let error = store.enqueue(&request).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Indeterminate, "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // A new connection is accepted by the system, and answered by nobody.
+    let error = store.enqueue(&request).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
+    server.signal("-CONT");
+    let asking = async { while store.enqueue(&request).await.is_err() {} };
+    timeout(Duration::from_secs(5), asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_full_is_unavailable() {
+    let server = server(&["fsync=off", "max_connections=4"]).await;
+    let store = store(&server).await;
+    let (_one, _two) = (
+        server.meanwhile("SELECT pg_sleep(60)"),
+        server.meanwhile("SELECT pg_sleep(60)"),
+    );
+    sleep(Duration::from_millis(500)).await;
+    let ttl = Duration::from_secs(60);
+    let requests: Vec<_> = (0..4)
+        .map(|count| request(&format!("{count}"), count, ttl))
+        .collect();
+    let asked = requests.iter().map(|request| store.enqueue(request));
+    let answers = futures_util::future::join_all(asked).await;
+    let refused = answers.into_iter().filter_map(Result::err);
+    let kinds: Vec<_> = refused.map(|error| error.kind()).collect();
+    assert!(!kinds.is_empty());
+    assert!(
+        kinds
+            .iter()
+            .all(|&kind| kind == BackendErrorKind::Unavailable)
+    );
+}

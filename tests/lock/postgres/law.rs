@@ -1,0 +1,63 @@
+//! The whole law.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tripod::BoxFuture;
+use tripod::lock::conformance::{self, Fixture};
+use tripod::lock::{BackendError, ConnectPostgres, LockBackend, PostgresBackend};
+
+use crate::server::pgbouncer::PgBouncer;
+
+use super::server;
+
+/// What the suite runs on: how to connect.
+struct Store<F>(F);
+
+impl<F: Fn() -> ConnectPostgres + Send + Sync> Fixture for Store<F> {
+    fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn LockBackend>, BackendError>> {
+        Box::pin(async move { Ok(Arc::new((self.0)().await?) as Arc<dyn LockBackend>) })
+    }
+
+    fn ttl_min(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn slack(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn sever<'a>(&'a self, _: &'a Arc<dyn LockBackend>) -> BoxFuture<'a, ()> {
+        // No sessions: what nobody renews is over by itself.
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn locks_on_postgres_obey_the_law() {
+    let server = server(&["fsync=off"]).await;
+    let store = Store(|| PostgresBackend::connect(server.url()));
+    conformance::run(&store).await.into_result().unwrap();
+}
+
+#[tokio::test]
+async fn locks_behind_a_pooler_obey_the_law() {
+    let server = server(&["fsync=off"]).await;
+    let pooler = PgBouncer::start(&server);
+    let connect = || PostgresBackend::connect(pooler.url()).listen_url(server.url());
+    conformance::run(&Store(connect))
+        .await
+        .into_result()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn locks_that_cannot_listen_obey_the_law() {
+    let server = server(&["fsync=off"]).await;
+    let pooler = PgBouncer::start(&server);
+    let connect = || PostgresBackend::connect(pooler.url()).without_listening();
+    conformance::run(&Store(connect))
+        .await
+        .into_result()
+        .unwrap();
+}

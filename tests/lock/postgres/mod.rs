@@ -1,0 +1,64 @@
+//! Locks on `PostgreSQL`, against a real server.
+
+mod blocked;
+mod crash;
+mod handover;
+mod law;
+mod schema;
+mod secrets;
+
+use std::error::Error;
+use std::time::Duration;
+
+use tripod::lock::{
+    BackendError, Entry, HolderId, LockName, Locks, Loss, PostgresBackend, Request,
+};
+
+use crate::server::postgres::PostgresServer;
+
+/// A server with the schema.
+async fn server(settings: &[&str]) -> PostgresServer {
+    let server = PostgresServer::start_with(settings);
+    PostgresBackend::migrate(server.url()).await.unwrap();
+    server
+}
+
+async fn store(server: &PostgresServer) -> PostgresBackend {
+    PostgresBackend::connect(server.url()).await.unwrap()
+}
+
+async fn locks(server: &PostgresServer) -> Locks {
+    Locks::new(store(server).await)
+}
+
+fn entry(name: &str, count: u64) -> Entry {
+    Entry::new(LockName::new(name).unwrap(), HolderId::new(1, count))
+}
+
+fn request(name: &str, count: u64, ttl: Duration) -> Request {
+    Request::new(entry(name, count), ttl).unwrap()
+}
+
+/// An error and its causes, as one may print them.
+fn told(error: &BackendError) -> String {
+    let mut told = format!("{error:?} {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told += &format!(": {error:?} {error}");
+        cause = error.source();
+    }
+    told
+}
+
+/// Acquires, contends, loses and releases.
+async fn everything(one: &Locks, other: &Locks) {
+    let guard = one.acquire("a").ttl(Duration::from_secs(3)).await.unwrap();
+    assert!(other.try_acquire("a").await.unwrap().is_none());
+    let name = LockName::new("a").unwrap();
+    let forced = other.force_release(&name, guard.fencing_token()).await;
+    assert!(forced.unwrap());
+    assert_eq!(guard.lost().await, Loss::Removed);
+    let next = other.acquire("a").await.unwrap();
+    assert!(next.fencing_token() > guard.fencing_token());
+    assert!(next.release().await.unwrap());
+}

@@ -1,0 +1,107 @@
+//! The schema: who makes it, who may use it, and what does not do.
+
+use std::error::Error;
+
+use tripod::lock::{BackendError, BackendErrorKind, Locks, PostgresBackend, SchemaError};
+
+use crate::server::postgres::PostgresServer;
+
+use super::{everything, locks, server, told};
+
+fn why(error: &BackendError) -> &SchemaError {
+    assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
+    error.source().unwrap().downcast_ref().unwrap()
+}
+
+#[tokio::test]
+async fn a_schema_that_is_missing_or_newer_is_refused() {
+    let server = PostgresServer::start();
+    let error = PostgresBackend::connect(server.url()).await.unwrap_err();
+    assert_eq!(*why(&error), SchemaError::Missing);
+    assert!(told(&error).contains("migrate"), "{error:?}");
+    PostgresBackend::migrate(server.url()).await.unwrap();
+    server.query("DELETE FROM tripod.migration");
+    let error = PostgresBackend::connect(server.url()).await.unwrap_err();
+    assert_eq!(*why(&error), SchemaError::Missing);
+    server.query("INSERT INTO tripod.migration VALUES (1), (7)");
+    let newer = SchemaError::Newer { found: 7, known: 1 };
+    let error = PostgresBackend::connect(server.url()).await.unwrap_err();
+    assert_eq!(*why(&error), newer);
+    let error = PostgresBackend::migrate(server.url()).await.unwrap_err();
+    assert_eq!(*why(&error), newer);
+    let versions = "SELECT version FROM tripod.migration ORDER BY version";
+    assert_eq!(server.query(versions), ["1", "7"]);
+}
+
+#[tokio::test]
+async fn many_may_migrate_at_once_and_again() {
+    let server = PostgresServer::start();
+    let migrations =
+        (0..8).map(|_| tokio::spawn(PostgresBackend::migrate(server.url()).into_future()));
+    for migration in migrations.collect::<Vec<_>>() {
+        migration.await.unwrap().unwrap();
+    }
+    let guard = locks(&server).await.acquire("a").await.unwrap();
+    PostgresBackend::migrate(server.url()).await.unwrap();
+    assert_eq!(server.query("SELECT version FROM tripod.migration"), ["1"]);
+    assert!(
+        guard.release().await.unwrap(),
+        "migrating again changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_user_with_the_privileges_that_are_named_can_lock_and_no_more() {
+    let server = server(&["fsync=off"]).await;
+    server.query("CREATE ROLE locks LOGIN; CREATE ROLE nobody LOGIN");
+    server.query(
+        "GRANT USAGE ON SCHEMA tripod TO locks;
+        GRANT SELECT ON tripod.migration TO locks;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON tripod.entry TO locks;
+        GRANT USAGE ON SEQUENCE tripod.fencing_token TO locks;",
+    );
+    let url = server.url_of_user("locks", "");
+    let connect = async || Locks::new(PostgresBackend::connect(&url).await.unwrap());
+    everything(&connect().await, &connect().await).await;
+    // It cannot set fencing tokens back, for one.
+    let set = "SET ROLE locks; SELECT setval('tripod.fencing_token', 1)";
+    assert!(!server.allows(set));
+    let nobody = server.url_of_user("nobody", "");
+    let error = PostgresBackend::connect(&nobody).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
+    let fresh = PostgresServer::start();
+    fresh.query("CREATE ROLE nobody LOGIN");
+    let nobody = fresh.url_of_user("nobody", "");
+    let error = PostgresBackend::migrate(&nobody).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stricter_isolation_is_refused_and_not_used() {
+    let server = server(&["fsync=off", "default_transaction_isolation=repeatable read"]).await;
+    let error = locks(&server).await.try_acquire("a").await.unwrap_err();
+    let told = format!("{error:?}");
+    assert!(
+        told.contains("Rejected") && told.contains("read committed"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_unavailable() {
+    let mut server = server(&["fsync=off"]).await;
+    let locks = locks(&server).await;
+    server.query("ALTER SYSTEM SET default_transaction_read_only = on");
+    server.kill();
+    server.restart();
+    let error = PostgresBackend::connect(server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
+    // The second try at the latest is by a connection that works.
+    let _ = locks.try_acquire("a").await;
+    let error = locks.try_acquire("a").await.unwrap_err();
+    let told = format!("{error:?}");
+    assert!(
+        told.contains("Unavailable") && told.contains("read-only"),
+        "{told}"
+    );
+}
