@@ -140,12 +140,12 @@ pub use backend::{
 };
 #[cfg(feature = "etcd")]
 pub use backend::{ConnectEtcd, EtcdBackend};
-#[cfg(feature = "zookeeper")]
-pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
-#[cfg(feature = "redis")]
-pub use backend::{ConnectRedis, RedisBackend};
 #[cfg(feature = "postgres")]
 pub use backend::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaError};
+#[cfg(feature = "redis")]
+pub use backend::{ConnectRedis, RedisBackend};
+#[cfg(feature = "zookeeper")]
+pub use backend::{ConnectZooKeeper, ZooKeeperBackend};
 pub use election::{Election, Leader, Leadership, Observer};
 pub use error::{AcquireError, Loss, RunError};
 pub use fence::{

@@ -49,9 +49,11 @@ use checks::Broken;
 use report::Report;
 use run::{Setup, run};
 use server::etcd::EtcdServer;
+use server::postgres::PostgresServer;
 use server::redis::RedisServer;
 use server::zookeeper::ZooKeeperServer;
 use stores::Server;
+use tripod::lock::PostgresBackend;
 
 /// What this program is when it was started by itself.
 #[derive(Debug, clap::Parser)]
@@ -96,6 +98,7 @@ fn trials() -> Vec<Trial> {
             Ok(())
         }),
         trial("etcd", Expected::Safe, etcd),
+        trial("postgres", Expected::Safe, postgres),
         trial("zookeeper", Expected::Safe, zookeeper),
         trial("redis_with_appendfsync_always", Expected::Safe, redis),
         trial(
@@ -130,6 +133,12 @@ fn a_seed_gives_its_plan_again() {
 
 async fn etcd() -> Box<dyn Server> {
     Box::new(EtcdServer::start().await)
+}
+
+async fn postgres() -> Box<dyn Server> {
+    let server = PostgresServer::start_with(&[]);
+    PostgresBackend::migrate(server.url()).await.unwrap();
+    Box::new(server)
 }
 
 async fn zookeeper() -> Box<dyn Server> {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tripod::BoxFuture;
-use tripod::lock::{BackendError, EtcdBackend, LockBackend, RedisBackend, ZooKeeperBackend};
+use tripod::lock::{
+    BackendError, EtcdBackend, LockBackend, PostgresBackend, RedisBackend, ZooKeeperBackend,
+};
 
 use crate::server::etcd::EtcdServer;
+use crate::server::postgres::PostgresServer;
 use crate::server::redis::RedisServer;
 use crate::server::zookeeper::ZooKeeperServer;
 
@@ -35,6 +38,7 @@ pub async fn connect(url: &str, ttl: Duration) -> Result<Arc<dyn LockBackend>, B
     let (scheme, _) = url.split_once("://").unwrap();
     Ok(match scheme {
         "http" => Arc::new(EtcdBackend::connect(url).await?),
+        "postgres" => Arc::new(PostgresBackend::connect(url).await?),
         "redis" => Arc::new(RedisBackend::connect(url).await?),
         "zookeeper" => Arc::new(ZooKeeperBackend::connect(url).session_timeout(ttl).await?),
         other => panic!("no store for {other}"),
@@ -42,14 +46,14 @@ pub async fn connect(url: &str, ttl: Duration) -> Result<Arc<dyn LockBackend>, B
 }
 
 macro_rules! server {
-    ($server:ident, $scheme:literal, $leftovers:path) => {
+    ($server:ident, $url:literal, $restart:path, $leftovers:path) => {
         impl Server for $server {
             fn port(&self) -> u16 {
                 $server::port(self)
             }
 
             fn url(&self, port: u16) -> String {
-                format!("{}://127.0.0.1:{port}", $scheme)
+                format!($url, port)
             }
 
             fn pid(&self) -> u32 {
@@ -61,7 +65,7 @@ macro_rules! server {
             }
 
             fn restart(&mut self) -> BoxFuture<'_, ()> {
-                Box::pin($server::restart(self))
+                Box::pin($restart(self))
             }
 
             fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
@@ -71,9 +75,38 @@ macro_rules! server {
     };
 }
 
-server!(EtcdServer, "http", EtcdServer::keys);
-server!(RedisServer, "redis", keys_on_redis);
-server!(ZooKeeperServer, "zookeeper", nodes_on_zookeeper);
+server!(
+    EtcdServer,
+    "http://127.0.0.1:{}",
+    EtcdServer::restart,
+    EtcdServer::keys
+);
+server!(
+    PostgresServer,
+    "postgres://postgres@127.0.0.1:{}/postgres",
+    restart_postgres,
+    rows_on_postgres
+);
+server!(
+    RedisServer,
+    "redis://127.0.0.1:{}",
+    RedisServer::restart,
+    keys_on_redis
+);
+server!(
+    ZooKeeperServer,
+    "zookeeper://127.0.0.1:{}",
+    ZooKeeperServer::restart,
+    nodes_on_zookeeper
+);
+
+async fn restart_postgres(server: &mut PostgresServer) {
+    server.restart();
+}
+
+async fn rows_on_postgres(server: &PostgresServer) -> Vec<String> {
+    server.query("SELECT * FROM tripod.entry")
+}
 
 /// All but a counter for each name, for a day.
 async fn keys_on_redis(server: &RedisServer) -> Vec<String> {

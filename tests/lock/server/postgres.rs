@@ -100,6 +100,11 @@ impl PostgresServer {
         self.directory.path().join("data")
     }
 
+    /// Of a server that runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
