@@ -264,3 +264,32 @@ async fn many_of_one_process_that_want_the_same_are_served() {
     tokens.dedup();
     assert_eq!(tokens.len(), 100);
 }
+
+#[tokio::test]
+async fn one_of_many_at_once_holds_a_lock_that_was_used_before() {
+    let server = ZooKeeperServer::start().await;
+    let stores = [store(&server).await, store(&server).await];
+    for round in 0..5 {
+        let crowd: Vec<_> = (1..=12)
+            .map(|id| request("used", round * 100 + id))
+            .collect();
+        let both = stores.iter().cycle();
+        let answers = crowd
+            .iter()
+            .zip(both)
+            .map(|(asks, store)| store.enqueue(asks));
+        let answers = join_all(answers).await;
+        let hold = answers
+            .iter()
+            .filter(|answer| matches!(answer, Ok(Enqueued::Granted(_))));
+        assert_eq!(hold.count(), 1, "in round {round}: {answers:?}");
+        let both = stores.iter().cycle();
+        let leaving = crowd
+            .iter()
+            .zip(both)
+            .map(|(asks, store)| store.leave(asks.entry()));
+        for left in join_all(leaving).await {
+            left.unwrap();
+        }
+    }
+}

@@ -27,11 +27,12 @@
 //! # Leases
 //!
 //! All entries of a backend share its session. What counts for the lease is told in `proof.rs`. Measured
-//! on a server that stands alone, with a tick of 0.5 s and a session of 4 s whose client fell silent:
-//! counted from the last request that the server has heard of, whatever it is, nodes were freed after
-//! 4.0 to 4.5 s, for the server rounds up to the next tick. Counted from the moment of silence it is
-//! less, by as much as the last request was older, up to a third of the timeout. So only requests of
-//! our own are counted, from when they were sent.
+//! on a server that stands alone, with a tick of 0.5 s and sessions of 4 s whose client fell silent:
+//! counted from when the last request was sent that the server heard of, a read as good as any, nodes
+//! were freed after 4.0 to 4.5 s, for the server rounds up to the next tick. Counted from the moment of
+//! silence it is less, by as much as that request was older: an idle client pings after 0.15 of
+//! the timeout, so 3.4 s may be all. Its own word that a session has expired comes after 1.4 timeouts.
+//! So only requests of our own are counted, from when they were sent.
 
 mod address;
 mod call;

@@ -82,24 +82,20 @@ impl Ours {
     /// Forgets those that were not asked for within this time.
     pub(super) fn forget_unnamed(&self, ttl: Duration) -> Vec<HolderId> {
         let now = Instant::now();
-        self.forget_if(|our| our.named + ttl <= now)
+        let mut gone = Vec::new();
+        self.0.lock().retain(|entry, our| {
+            let is_named = now < our.named + ttl;
+            if !is_named {
+                gone.push(entry.holder());
+            }
+            is_named
+        });
+        gone
     }
 
     /// Forgets those that ended with their session.
-    pub(super) fn forget_all_but(&self, session: Option<i64>) -> Vec<HolderId> {
-        self.forget_if(|our| Some(our.session) != session)
-    }
-
-    fn forget_if(&self, over: impl Fn(&Our) -> bool) -> Vec<HolderId> {
-        let mut gone = Vec::new();
-        self.0.lock().retain(|entry, our| {
-            let is_over = over(our);
-            if is_over {
-                gone.push(entry.holder());
-            }
-            !is_over
-        });
-        gone
+    pub(super) fn forget_all_but(&self, session: Option<i64>) {
+        self.0.lock().retain(|_, our| Some(our.session) == session);
     }
 
     /// All that are here, with what their nodes are called.

@@ -101,8 +101,7 @@ impl Shared {
     pub(super) fn replace(&self, session: Option<Arc<Session>>) {
         let id = session.as_ref().map(|session| session.id());
         self.session.send_replace(session);
-        for holder in self.ours.forget_all_but(id) {
-            self.bells.ring(holder);
-        }
+        self.ours.forget_all_but(id);
+        self.bells.ring_all();
     }
 }
