@@ -1,4 +1,4 @@
-//! A lock on PostgreSQL: run it in two terminals, and stop the one that holds.
+//! A lock on `PostgreSQL`: run it in two terminals, and stop the one that holds.
 //!
 //! ```text
 //! cargo run --release --features postgres --example postgres_lock -- postgres://postgres:secret@127.0.0.1/postgres

@@ -82,7 +82,7 @@ async fn an_entry_that_is_renewed_while_another_finds_it_over_stays() {
 }
 
 #[tokio::test]
-async fn a_dropped_call_gives_its_connection_back() {
+async fn dropped_calls_leave_no_connection_behind() {
     let server = server(&["fsync=off"]).await;
     let store = store(&server).await;
     for count in 0..100 {

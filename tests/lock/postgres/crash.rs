@@ -71,10 +71,10 @@ async fn a_grant_outlives_a_crash_where_commits_are_not_waited_for() {
 }
 
 fn granted(enqueued: Result<Enqueued, BackendError>) -> FencingToken {
-    match enqueued.unwrap() {
-        Enqueued::Granted(grant) => grant.pass().token(),
-        enqueued => panic!("{enqueued:?}"),
-    }
+    let Enqueued::Granted(grant) = enqueued.unwrap() else {
+        panic!("it is not granted")
+    };
+    grant.pass().token()
 }
 
 #[tokio::test]

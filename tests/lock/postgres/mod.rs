@@ -41,13 +41,13 @@ fn request(name: &str, count: u64, ttl: Duration) -> Request {
 
 /// An error and its causes, as one may print them.
 fn told(error: &BackendError) -> String {
-    let mut told = format!("{error:?} {error}");
+    let mut told = vec![format!("{error:?} {error}")];
     let mut cause = error.source();
     while let Some(error) = cause {
-        told += &format!(": {error:?} {error}");
+        told.push(format!("{error:?} {error}"));
         cause = error.source();
     }
-    told
+    told.join(": ")
 }
 
 /// Acquires, contends, loses and releases.

@@ -115,9 +115,9 @@ pub(super) fn letters(mode: Mode) -> (i8, i64, i64) {
 }
 
 // The client takes the type "char" as a signed byte.
-const EXCLUSIVE: i8 = b'x'.cast_signed();
-const SHARED: i8 = b's'.cast_signed();
-const PERMITS: i8 = b'p'.cast_signed();
+const EXCLUSIVE: i8 = i8::from_ne_bytes([b'x']);
+const SHARED: i8 = i8::from_ne_bytes([b's']);
+const PERMITS: i8 = i8::from_ne_bytes([b'p']);
 
 fn mode(letter: i8, n: i64, of: i64) -> Result<Mode, Garbled> {
     match letter {

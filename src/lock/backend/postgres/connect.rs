@@ -26,7 +26,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// connections to serve a dozen processes.
 const POOL_SIZE: usize = 8;
 
-/// Connects to PostgreSQL; made by [`PostgresBackend::connect`], and awaited.
+/// Connects to `PostgreSQL`; made by [`PostgresBackend::connect`], and awaited.
 #[must_use = "nothing is connected before it is awaited"]
 pub struct ConnectPostgres {
     url: String,
@@ -86,10 +86,6 @@ impl ConnectPostgres {
     }
 
     async fn open(self) -> Result<PostgresBackend, BackendError> {
-        let way = Way::new(&self.url, self.tls.as_ref()).await?;
-        timeout(CONNECT_MAX, checked(&way))
-            .await
-            .map_err(|_| silent())??;
         let no_pool = || {
             BackendError::new(BackendErrorKind::Rejected, Verb::Connect)
                 .with_source("a pool needs at least one connection")
@@ -97,6 +93,10 @@ impl ConnectPostgres {
         if self.pool_size == 0 {
             return Err(no_pool());
         }
+        let way = Way::new(&self.url, self.tls.as_ref()).await?;
+        timeout(CONNECT_MAX, checked(&way))
+            .await
+            .map_err(|_| silent())??;
         let pool = Pool::new(way.clone(), self.pool_size).ok_or_else(no_pool)?;
         let bells = Arc::<Bells>::default();
         let listens = match &self.listening {

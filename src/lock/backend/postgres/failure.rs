@@ -27,6 +27,17 @@ pub(super) fn unanswered(error: tokio_postgres::Error, verb: Verb) -> BackendErr
     BackendError::new(conclude(&error), verb).with_source(cause(error))
 }
 
+/// A failure of a question that is part of connecting, and stores nothing.
+pub(super) fn unconnected(error: tokio_postgres::Error) -> BackendError {
+    use BackendErrorKind::{Corrupt, Indeterminate, Rejected, Unavailable};
+    let kind = match conclude(&error) {
+        Indeterminate | Unavailable => Unavailable,
+        Rejected => Rejected,
+        Corrupt => Corrupt,
+    };
+    BackendError::new(kind, Verb::Connect).with_source(cause(error))
+}
+
 /// Whether the connection is as good as before: the server refused the statement, no more.
 pub(super) fn is_undone(error: &tokio_postgres::Error) -> bool {
     // The server says so of a transaction that it has undone; of one that is committed it says
@@ -69,7 +80,7 @@ fn class(answer: &DbError) -> &str {
 pub(super) fn is_of_tls(error: &tokio_postgres::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     let inner = cause.and_then(|cause: &io::Error| cause.get_ref());
-    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// What says most: the client's own errors name only the kind of their cause.

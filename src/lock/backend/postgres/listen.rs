@@ -17,7 +17,7 @@ use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 use crate::lock::name::HolderId;
 
 use super::backoff::Backoff;
-use super::failure::{unanswered, unreached};
+use super::failure::{unconnected, unreached};
 use super::way::{Driver, Way};
 
 /// How long the server may take to accept a connection, and to answer.
@@ -117,7 +117,7 @@ impl Listening {
     /// Connects, and listens until the connection ends.
     async fn once(&self, first: &mut Option<First>, backoff: &Backoff) -> Result<(), BackendError> {
         let opened = timeout(TIME_MAX, self.way.open()).await;
-        let opened = opened.map_err(|_| silent(BackendErrorKind::Unavailable))?;
+        let opened = opened.map_err(|_| silent())?;
         let (client, driver) = opened.map_err(|error| unreached(error, Verb::Connect))?;
         tokio::select! {
             ended = self.drive(driver) => ended,
@@ -127,10 +127,8 @@ impl Listening {
 
     async fn drive(&self, mut driver: Driver) -> Result<(), BackendError> {
         while let Some(message) = poll_fn(|context| driver.poll_message(context)).await {
-            match message {
-                Ok(AsyncMessage::Notification(told)) => self.hear(told.payload()),
-                Ok(_) => {}
-                Err(error) => return Err(unanswered(error, Verb::Connect)),
+            if let AsyncMessage::Notification(told) = message.map_err(unconnected)? {
+                self.hear(told.payload());
             }
         }
         Ok(())
@@ -165,7 +163,7 @@ impl Listening {
             answered(client.query_typed(told, &[(channel, Type::TEXT)])).await?;
             sleep(PROBE).await;
             if !self.echo.load(Ordering::Relaxed) {
-                return Err(silent(BackendErrorKind::Indeterminate));
+                return Err(silent());
             }
             backoff.reset();
         }
@@ -176,11 +174,11 @@ async fn answered<T>(
     asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, BackendError> {
     match timeout(TIME_MAX, asked).await {
-        Ok(answer) => answer.map_err(|error| unanswered(error, Verb::Connect)),
-        Err(_) => Err(silent(BackendErrorKind::Indeterminate)),
+        Ok(answer) => answer.map_err(unconnected),
+        Err(_) => Err(silent()),
     }
 }
 
-fn silent(kind: BackendErrorKind) -> BackendError {
-    BackendError::new(kind, Verb::Connect).with_source("no answer in time")
+fn silent() -> BackendError {
+    BackendError::new(BackendErrorKind::Unavailable, Verb::Connect).with_source("no answer in time")
 }

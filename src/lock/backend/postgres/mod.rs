@@ -1,4 +1,4 @@
-//! Locks on PostgreSQL.
+//! Locks on `PostgreSQL`.
 
 mod answer;
 mod backoff;
@@ -45,12 +45,12 @@ const POLL: Duration = Duration::from_secs(1);
 /// As many as share one transaction: as many as the handle renews at once, and some.
 const RENEWED_TOGETHER: usize = 256;
 
-/// Locks on a PostgreSQL server, version 12 or later.
+/// Locks on a `PostgreSQL` server, version 12 or later.
 ///
 /// Each step is one call of a function of the schema `tripod`, which
 /// [`migrate`](Self::migrate) creates: one statement, one round trip, one transaction. Statements
 /// are unnamed and set nothing beyond their transaction, so they go through a pooler in
-/// transaction mode, PgBouncer for one; only listening needs a connection of its own
+/// transaction mode, `PgBouncer` for one; only listening needs a connection of its own
 /// ([`listen_url`](ConnectPostgres::listen_url)).
 ///
 /// The clock is the server's, of the time of day: if it jumps, leases end early or late. Fencing
@@ -71,7 +71,7 @@ const RENEWED_TOGETHER: usize = 256;
 /// ```
 ///
 /// and `EXECUTE` on the functions of the schema, which everybody has unless it was revoked. Its
-/// `default_transaction_isolation` must be `read committed`, PostgreSQL's own default; else every
+/// `default_transaction_isolation` must be `read committed`, `PostgreSQL`'s own default; else every
 /// step is *rejected*.
 ///
 /// # In the way of others

@@ -11,7 +11,7 @@ use crate::future::BoxFuture;
 use crate::lock::backend::tls::Tls;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 
-use super::failure::{cause, unanswered, unreached};
+use super::failure::{cause, unanswered, unconnected, unreached};
 use super::pool::Argument;
 use super::way::Way;
 
@@ -169,10 +169,9 @@ async fn create_table(transaction: &Transaction<'_>) -> Result<u32, BackendError
 
 /// Refuses a server or a schema that does not do.
 pub(super) async fn check(client: &Client) -> Result<(), BackendError> {
-    let failed = |error| unanswered(error, Verb::Connect);
     let asked = "SELECT current_setting('server_version_num')::integer,
         to_regclass('tripod.migration') IS NOT NULL, current_setting('transaction_read_only')";
-    let rows = client.query_typed(asked, &[]).await.map_err(failed)?;
+    let rows = client.query_typed(asked, &[]).await.map_err(unconnected)?;
     let garbled = || BackendError::new(BackendErrorKind::Corrupt, Verb::Connect);
     let row = rows.first().ok_or_else(garbled)?;
     let server: i32 = row.try_get(0).map_err(|_| garbled())?;
@@ -191,7 +190,7 @@ pub(super) async fn check(client: &Client) -> Result<(), BackendError> {
         return Err(refused(SchemaError::Missing));
     }
     let latest = "SELECT coalesce(max(version), 0) FROM tripod.migration";
-    let found = version(&client.query_typed(latest, &[]).await.map_err(failed)?)?;
+    let found = version(&client.query_typed(latest, &[]).await.map_err(unconnected)?)?;
     let known = known();
     match found {
         0 => Err(refused(SchemaError::Missing)),

@@ -27,16 +27,11 @@ CREATE TABLE tripod.entry (
     floor bigint,
     ttl_us bigint NOT NULL,
     expires timestamptz NOT NULL,
-    -- When tripod.sweep looks at it. An index on the end of the lease would cost each renewal an
-    -- entry in every index; so a renewal only rewrites its row, within its page.
-    sweep timestamptz NOT NULL,
     -- Where its client listens, if it does.
     channel text,
     metadata bytea NOT NULL,
     PRIMARY KEY (name, holder)
 ) WITH (fillfactor = 70, vacuum_truncate = false);
-
-CREATE INDEX entry_sweep ON tripod.entry (sweep);
 
 -- Settings for this transaction alone, so that they hold behind a pooler too.
 CREATE FUNCTION tripod.settle() RETURNS void LANGUAGE plpgsql AS $$
@@ -111,21 +106,25 @@ END $$;
 -- for each claim tells the next.
 CREATE FUNCTION tripod.tell(p_name bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    v_held bigint;
+    v_unshared bigint;
+    v_taken bigint;
     v_waiter tripod.entry;
     v_before "char";
-    v_admits boolean;
 BEGIN
+    SELECT count(*), count(*) FILTER (WHERE mode <> 's'), coalesce(sum(permits), 0)
+    INTO v_held, v_unshared, v_taken
+    FROM tripod.entry WHERE name = p_name AND token IS NOT NULL;
     FOR v_waiter IN
         SELECT * FROM tripod.entry WHERE name = p_name AND token IS NULL
         ORDER BY priority DESC, arrival, holder
     LOOP
         EXIT WHEN v_before IS NOT NULL AND (v_before <> 's' OR v_waiter.mode <> 's');
-        SELECT CASE v_waiter.mode
-            WHEN 'x' THEN count(*) = 0
-            WHEN 's' THEN count(*) FILTER (WHERE mode <> 's') = 0
-            ELSE v_waiter.permits + coalesce(sum(permits), 0) <= v_waiter.permits_of
-        END INTO v_admits FROM tripod.entry WHERE name = p_name AND token IS NOT NULL;
-        EXIT WHEN NOT v_admits;
+        EXIT WHEN NOT CASE v_waiter.mode
+            WHEN 'x' THEN v_held = 0
+            WHEN 's' THEN v_unshared = 0
+            ELSE v_waiter.permits + v_taken <= v_waiter.permits_of
+        END;
         IF v_waiter.channel IS NOT NULL THEN
             PERFORM pg_notify(v_waiter.channel, encode(v_waiter.holder, 'hex'));
         END IF;
@@ -144,21 +143,18 @@ BEGIN
     END IF;
 END $$;
 
--- Removes some of what is over under names that nobody touches.
+-- Removes what is over under names that nobody touches: at most as many as were entered since the
+-- last time, so that they do not become more and more. It reads the whole table. An index on the
+-- end of the lease would cost each entry more, and each renewal: without one, a renewal rewrites
+-- its row within the page.
 CREATE FUNCTION tripod.sweep(p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_due tripod.entry;
+    v_over tripod.entry;
 BEGIN
-    FOR v_due IN
-        SELECT * FROM tripod.entry WHERE sweep <= p_now ORDER BY sweep LIMIT 128
-        FOR UPDATE SKIP LOCKED
+    FOR v_over IN
+        SELECT * FROM tripod.entry WHERE expires <= p_now LIMIT 1024 FOR UPDATE SKIP LOCKED
     LOOP
-        IF v_due.expires <= p_now THEN
-            DELETE FROM tripod.entry WHERE name = v_due.name AND holder = v_due.holder;
-        ELSE
-            UPDATE tripod.entry SET sweep = expires + ttl_us * interval '1 microsecond'
-            WHERE name = v_due.name AND holder = v_due.holder;
-        END IF;
+        DELETE FROM tripod.entry WHERE name = v_over.name AND holder = v_over.holder;
     END LOOP;
 END $$;
 
@@ -261,7 +257,7 @@ DECLARE
 BEGIN
     INSERT INTO tripod.entry
     SELECT p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0, v_token, v_token, p_ttl_us,
-        v_now + v_ttl, v_now + 2 * v_ttl, p_channel, p_metadata
+        v_now + v_ttl, p_channel, p_metadata
     WHERE NOT EXISTS (SELECT FROM tripod.entry WHERE name = p_name);
     IF FOUND THEN
         v_answer := ARRAY[1, v_token, v_token, p_ttl_us];
@@ -269,13 +265,13 @@ BEGIN
         v_freed := tripod.expire(p_name, v_now);
         v_answer := tripod.join_queue(
             (p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0, v_token, v_token, p_ttl_us,
-                v_now + v_ttl, v_now + 2 * v_ttl, p_channel, p_metadata)::tripod.entry,
+                v_now + v_ttl, p_channel, p_metadata)::tripod.entry,
             p_waits, v_now);
         IF v_freed THEN
             PERFORM tripod.tell(p_name);
         END IF;
     END IF;
-    IF v_token % 64 = 0 THEN
+    IF v_token % 1024 = 0 THEN
         PERFORM tripod.sweep(v_now);
     END IF;
     RETURN v_answer;

@@ -121,11 +121,11 @@ impl Connect for Way {
     {
         Box::pin(async move {
             let (client, driver) = self.open().await?;
-            let driven = tokio::spawn(async move {
+            let task = tokio::spawn(async move {
                 // Whoever asks next is told that the connection is closed.
                 let _ = driver.await;
             });
-            Ok((client, driven))
+            Ok((client, task))
         })
     }
 }
