@@ -108,18 +108,23 @@ async fn rows_on_postgres(server: &PostgresServer) -> Vec<String> {
     server.query("SELECT * FROM tripod.entry")
 }
 
-/// All but a counter for each name, for a day.
+/// All but the last fencing token of each name, which goes within two days.
 async fn keys_on_redis(server: &RedisServer) -> Vec<String> {
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut keys = redis::cmd("KEYS");
-    let keys: Vec<String> = keys.arg("*").query_async(&mut connection).await.unwrap();
+    let mut ask = async |words: &[&str]| -> redis::Value {
+        let mut command = redis::cmd(words[0]);
+        let command = command.arg(&words[1..]);
+        command.query_async(&mut connection).await.unwrap()
+    };
+    let keys: Vec<String> = redis::from_redis_value(ask(&["KEYS", "*"]).await).unwrap();
     let mut left = Vec::new();
     for key in keys {
-        let mut lives = redis::cmd("TTL");
-        let lives: i64 = lives.arg(&key).query_async(&mut connection).await.unwrap();
-        if !key.ends_with("}:t") || !(0..=86_401).contains(&lives) {
-            left.push(format!("{key} for {lives} s"));
+        let fields = redis::from_redis_value(ask(&["HKEYS", &key]).await);
+        let fields: Vec<String> = fields.unwrap();
+        let lives: i64 = redis::from_redis_value(ask(&["TTL", &key]).await).unwrap();
+        if fields != ["t"] || !(0..=2 * 86_400).contains(&lives) {
+            left.push(format!("{key} with {fields:?} for {lives} s"));
         }
     }
     left
