@@ -12,11 +12,14 @@
     reason = "a bench may stop, and its figures are for people"
 )]
 
+mod etcd;
 #[path = "../medians/mod.rs"]
 mod medians;
+mod postgres;
 mod redis;
 #[path = "../../tests/lock/server/mod.rs"]
 mod server;
+mod zookeeper;
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -143,7 +146,13 @@ fn main() {
     let mut criterion = medians.criterion();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     redis::bench(&mut criterion, &runtime);
+    etcd::bench(&mut criterion, &runtime);
+    postgres::bench(&mut criterion, &runtime);
+    zookeeper::bench(&mut criterion, &runtime);
     criterion.final_summary();
     println!("\nratios of medians of this run");
     redis::report(&medians);
+    etcd::report(&medians);
+    postgres::report(&medians);
+    zookeeper::report(&medians);
 }
