@@ -1,4 +1,4 @@
-//! PostgreSQL: one prepared upsert, bare through the same client.
+//! `PostgreSQL`: one prepared upsert, bare through the same client.
 
 use std::rc::Rc;
 

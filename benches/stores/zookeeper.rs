@@ -1,4 +1,4 @@
-//! ZooKeeper: an ephemeral node created, and the children listed, bare through the same client.
+//! `ZooKeeper`: an ephemeral node created, and the children listed, bare through the same client.
 
 use criterion::Criterion;
 use tokio::runtime::Runtime;

@@ -81,8 +81,8 @@ impl EtcdBackend {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn connect(urls: &str) -> ConnectEtcd {
-        ConnectEtcd::new(urls)
+    pub fn connect(urls: impl Into<String>) -> ConnectEtcd {
+        ConnectEtcd::new(&urls.into())
     }
 
     fn new(store: Store, closed: CancellationToken) -> Self {

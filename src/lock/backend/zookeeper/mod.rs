@@ -113,8 +113,8 @@ impl ZooKeeperBackend {
     /// # Errors
     /// *Unavailable* if no server can be reached within 5 s, or TLS fails; *rejected* if the URL, an
     /// option or a certificate is none, the user may not use the path, or the server is too old.
-    pub fn connect(url: &str) -> ConnectZooKeeper {
-        ConnectZooKeeper::new(url)
+    pub fn connect(url: impl Into<String>) -> ConnectZooKeeper {
+        ConnectZooKeeper::new(&url.into())
     }
 
     fn new(config: Config, session: Session, runtime: Handle) -> Self {
