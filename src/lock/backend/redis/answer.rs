@@ -163,11 +163,11 @@ fn family(of: &str) -> Result<Family, Garbled> {
 }
 
 /// A mode as the script has it: a letter, and how many permits of how many.
-pub(super) fn letters(mode: Mode) -> (&'static str, u32, u32) {
+pub(super) fn letters(mode: Mode) -> String {
     match mode {
-        Mode::Exclusive => ("x", 0, 0),
-        Mode::Shared => ("s", 0, 0),
-        Mode::Permits(permits) => ("p", permits.n().get(), permits.of().get()),
+        Mode::Exclusive => "x|0|0".to_owned(),
+        Mode::Shared => "s|0|0".to_owned(),
+        Mode::Permits(permits) => format!("p|{}|{}", permits.n(), permits.of()),
     }
 }
 

@@ -112,12 +112,9 @@ impl LockBackend for RedisBackend {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Enqueued, BackendError>> {
         Box::pin(async move {
-            let (mode, n, of) = answer::letters(request.mode());
+            let mode = answer::letters(request.mode());
             let mut step = step(request.entry(), "enqueue");
-            step.arg(mode)
-                .arg(n)
-                .arg(of)
-                .arg(request.priority())
+            step.arg(format!("{mode}|{}", request.priority()))
                 .arg(micros(request.ttl()))
                 .arg(u8::from(request.waits()))
                 .arg(self.subscription.channel())

@@ -11,7 +11,7 @@
 -- microseconds. Tokens and TTLs are kept as text. A time is printed with %.0f, for Lua prints
 -- 1.79e+15 otherwise.
 --
--- To make a function takes time too. So what a lock needs that nobody else wants comes first.
+-- What needs nobody else comes first, and without functions: to make them takes longer than that.
 
 local DAY = 86400000000
 
@@ -19,21 +19,8 @@ local verb, id = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
-local function number(n)
-  return string.format('%.0f', n)
-end
-
--- Until when the hash lives for the sake of this token.
-local function lives(token)
-  return (math.floor(token / DAY) + 2) * DAY
-end
-
-local function expire_at(time, ...)
-  redis.call('PEXPIREAT', KEYS[1], number(math.ceil(time / 1000) + 1), ...)
-end
-
--- ARGV: renew id. It looks at no other entry than its own, of however many.
-local function renew()
+-- ARGV: renew id
+if verb == 'renew' then
   local packed = redis.call('HGET', KEYS[1], id)
   if not packed then
     return { 'gone' }
@@ -42,21 +29,14 @@ local function renew()
     string.match(packed, '^([hw]|[xsp]|%d+|%d+|%d+|%d+|)(%d+)|(%d+)|((%d+)|.*)$')
   if not before then
     return { 'corrupt' }
-  elseif tonumber(expires) <= now then
-    return nil
-  end
-  expires = now + ttl
-  redis.call('HSET', KEYS[1], id, before .. number(expires) .. '|' .. ttl .. '|' .. after)
-  if expires > lives(token) then
-    expire_at(expires, 'GT')
-  end
-  return { 'alive', ttl }
-end
-
-if verb == 'renew' then
-  local answer = renew()
-  if answer then
-    return answer
+  elseif tonumber(expires) > now then
+    expires = string.format('%.0f', now + ttl)
+    redis.call('HSET', KEYS[1], id, before .. expires .. '|' .. ttl .. '|' .. after)
+    -- The hash lives for a day from the token anyway.
+    if now + ttl > token + DAY then
+      redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', (now + ttl) / 1000 + 1), 'GT')
+    end
+    return { 'alive', ttl }
   end
 end
 
@@ -65,46 +45,29 @@ local mine
 local others = 0
 local last_token = 0
 for i = 1, #stored, 2 do
-  if stored[i] == 't' then
+  local field = stored[i]
+  if field == 't' then
     last_token = tonumber(stored[i + 1])
-  elseif stored[i] == id then
+  elseif field == id then
     mine = stored[i + 1]
   else
     others = others + 1
   end
 end
+
 if not last_token then
   return { 'corrupt' }
-end
-
-local function pack(e)
-  return e.kind .. '|' .. e.mode .. '|' .. e.n .. '|' .. e.of .. '|' .. e.priority .. '|' ..
-    e.arrival .. '|' .. number(e.expires) .. '|' .. e.ttl .. '|' .. e.token .. '|' .. e.floor ..
-    '|' .. e.channel .. '|' .. e.metadata
-end
-
-local function granted(e)
-  return { 'granted', e.token, e.floor, e.ttl }
-end
-
--- Lets an entry hold, beside others of which the first has this token and the last ends then. A
--- holder need not be told of anything, so it has no channel.
-local function hold(e, first_token, last_expires)
-  e.token = number(math.max(last_token + 1, now))
-  e.floor = first_token or e.token
-  e.kind, e.channel = 'h', ''
-  redis.call('HSET', KEYS[1], id, pack(e), 't', e.token)
-  if lives(e.token) > lives(last_token) then
-    expire_at(math.max(lives(e.token), last_expires))
+elseif others == 0 and not mine and verb == 'enqueue' then
+  local wish, ttl, metadata = ARGV[3], ARGV[4], ARGV[7]
+  local time = math.max(last_token + 1, now)
+  local token = string.format('%.0f', time)
+  local expires = string.format('%.0f', now + ttl)
+  redis.call('HSET', KEYS[1], 't', token, id, 'h|' .. wish .. '|0|' .. expires .. '|' .. ttl ..
+    '|' .. token .. '|' .. token .. '||' .. metadata)
+  if last_token < time - time % DAY then
+    redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', (time - time % DAY + 2 * DAY) / 1000))
   end
-  return granted(e)
-end
-
-if others == 0 and not mine and verb == 'enqueue' then
-  return hold({
-    mode = ARGV[3], n = ARGV[4], of = ARGV[5], priority = ARGV[6], arrival = 0,
-    expires = now + ARGV[7], ttl = ARGV[7], metadata = ARGV[10],
-  }, nil, 0)
+  return { 'granted', token, token, ttl }
 elseif others == 0 and mine and verb == 'release' then
   local expires = string.match(mine, '^h|[xsp]|%d+|%d+|%d+|%d+|(%d+)|')
   if expires and tonumber(expires) > now then
@@ -119,6 +82,20 @@ local holders, waiters = {}, {}
 local freed = false
 local last_expires = 0
 mine = nil
+
+local function number(n)
+  return string.format('%.0f', n)
+end
+
+local function expire_at(time, ...)
+  redis.call('PEXPIREAT', KEYS[1], number(math.ceil(time / 1000) + 1), ...)
+end
+
+local function pack(e)
+  return e.kind .. '|' .. e.mode .. '|' .. e.n .. '|' .. e.of .. '|' .. e.priority .. '|' ..
+    e.arrival .. '|' .. number(e.expires) .. '|' .. e.ttl .. '|' .. e.token .. '|' .. e.floor ..
+    '|' .. e.channel .. '|' .. e.metadata
+end
 
 local function unpack_entry(holder, packed)
   local kind, mode, n, of, priority, arrival, expires, ttl, token, floor, channel, metadata =
@@ -178,7 +155,7 @@ end
 
 local function save(e)
   redis.call('HSET', KEYS[1], e.id, pack(e))
-  if e.expires > lives(e.token) then
+  if e.expires > e.token + DAY then
     expire_at(e.expires, 'GT')
   end
 end
@@ -235,10 +212,22 @@ local function judge(candidate, waits, queue)
   return verdict
 end
 
-local function hold_beside(e)
-  local answer = hold(e, holders[1] and holders[1].token, last_expires)
+local function granted(e)
+  return { 'granted', e.token, e.floor, e.ttl }
+end
+
+-- A holder need not be told of anything, so it has no channel.
+local function hold(e)
+  local time = math.max(last_token + 1, now)
+  e.token = number(time)
+  e.floor = holders[1] and holders[1].token or e.token
+  e.kind, e.channel = 'h', ''
+  redis.call('HSET', KEYS[1], 't', e.token, e.id, pack(e))
+  if last_token < time - time % DAY then
+    expire_at(math.max(time - time % DAY + 2 * DAY, last_expires))
+  end
   table.insert(holders, e)
-  return answer
+  return granted(e)
 end
 
 -- The first of the leases that stand in the way may be over then.
@@ -269,32 +258,33 @@ local function claim()
     end
     -- The next in line for permits may fit too.
     freed = freed or mine.mode == 'p'
-    return hold_beside(mine)
+    return hold(mine)
   end
   save(mine)
   return mine.kind == 'h' and granted(mine) or waiting(mine)
 end
 
--- ARGV: enqueue id mode n of priority ttl waits channel metadata
+-- ARGV: enqueue id mode|n|of|priority ttl waits channel metadata
 local function enqueue()
+  local mode, n, of, priority = string.match(ARGV[3], '^(.)|(%d+)|(%d+)|(%d+)$')
   if mine then
-    if mine.mode ~= ARGV[3] or mine.n ~= tonumber(ARGV[4]) or mine.of ~= tonumber(ARGV[5]) then
+    if mine.mode ~= mode or mine.n ~= tonumber(n) or mine.of ~= tonumber(of) then
       return { 'rejected' }
     end
     return claim()
   end
-  local waits = ARGV[8] == '1'
+  local waits = ARGV[5] == '1'
   local e = {
-    id = id, kind = 'w', mode = ARGV[3], n = tonumber(ARGV[4]), of = tonumber(ARGV[5]),
-    priority = tonumber(ARGV[6]), arrival = 0, expires = now + ARGV[7], ttl = ARGV[7],
-    token = '0', floor = '0', channel = ARGV[9], metadata = ARGV[10],
+    id = id, kind = 'w', mode = mode, n = tonumber(n), of = tonumber(of),
+    priority = tonumber(priority), arrival = 0, expires = now + ARGV[4], ttl = ARGV[4],
+    token = '0', floor = '0', channel = ARGV[6], metadata = ARGV[7],
   }
   for _, w in ipairs(waiters) do
     e.arrival = math.max(e.arrival, w.arrival + 1)
   end
   local verdict = judge(e, waits, waiters)
   if verdict == 'admit' then
-    return hold_beside(e)
+    return hold(e)
   elseif verdict ~= 'wait' then
     return { 'foreign', number(verdict) }
   elseif not waits then
