@@ -92,7 +92,8 @@
 //! Events go to `tracing` under the target `tripod::lock`: the span `lock.acquire`; the events
 //! `lock.waiting`, `lock.granted`, `lock.renewed`, `lock.renewal_failed`, `lock.lost`,
 //! `lock.released`, `lock.cleaned`, `lock.abandoned`, `lock.store_failed`. They carry the name,
-//! the holder id and the fencing token, never metadata. [`Locks::stats`] has the counters.
+//! the holder id and the fencing token, never metadata. `lock.not_listening` says that a store's
+//! connection for notifications was lost, and is made anew. [`Locks::stats`] has the counters.
 //!
 //! # Sources
 //!

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tripod::BoxFuture;
 use tripod::lock::conformance::{self, Fixture};
-use tripod::lock::{BackendError, ConnectPostgres, LockBackend, PostgresBackend};
+use tripod::lock::{BackendError, BackendErrorKind, ConnectPostgres, LockBackend, PostgresBackend};
 
 use crate::server::pgbouncer::PgBouncer;
 use crate::server::postgres::PostgresServer;
@@ -52,6 +52,22 @@ async fn locks_behind_a_pooler_obey_the_law() {
         .await
         .into_result()
         .unwrap();
+}
+
+#[tokio::test]
+async fn who_would_not_hear_what_is_told_is_refused() {
+    let server = server(&["fsync=off"]).await;
+    let pooler = PgBouncer::start(&server);
+    server.query("CREATE DATABASE other");
+    let elsewhere = server.url_of_database("other");
+    for connect in [
+        PostgresBackend::connect(pooler.url()),
+        PostgresBackend::connect(server.url()).listen_url(elsewhere),
+    ] {
+        let error = connect.await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
+        assert!(super::told(&error).contains("listen_url"), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -71,8 +71,8 @@ impl ConnectPostgres {
     /// everything goes to.
     ///
     /// Behind a pooler that gives a server connection for a transaction only, what is told to one
-    /// that listens is lost: let this be the way around the pooler, or do
-    /// [`without_listening`](Self::without_listening).
+    /// that listens is lost, and connecting is *rejected*: let this be the way around the pooler,
+    /// or do [`without_listening`](Self::without_listening).
     pub fn listen_url(mut self, url: impl Into<String>) -> Self {
         self.listening = Listening::By(url.into());
         self
@@ -105,7 +105,7 @@ impl ConnectPostgres {
             Listening::Not => None,
         };
         let ear = match listens {
-            Some(way) => Some(Ear::new(way, Arc::clone(&bells)).await?),
+            Some(way) => Some(Ear::new(way, pool.clone(), Arc::clone(&bells)).await?),
             None => None,
         };
         Ok(PostgresBackend { pool, bells, ear })

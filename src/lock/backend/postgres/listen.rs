@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::types::Type;
@@ -18,14 +18,18 @@ use crate::lock::name::HolderId;
 
 use super::backoff::Backoff;
 use super::failure::{unconnected, unreached};
+use super::pool::{Argument, Pool};
 use super::way::{Driver, Way};
 
 /// How long the server may take to accept a connection, and to answer.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often we tell ourselves something: what is not heard by the next time shows that the
-/// connection is dead, or leads to a pooler that does not pass on what is told.
+/// How often we tell ourselves something, by the way that others tell us: what is not heard shows
+/// that the connection is dead, or leads to a pooler or elsewhere.
 const PROBE: Duration = Duration::from_secs(10);
+
+const UNHEARD: &str = "what is told is not heard: behind a pooler in transaction mode, give a \
+    listen_url around it to the same database, or do without_listening";
 
 /// A task that listens until it is dropped.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub(super) struct Ear {
 
 impl Ear {
     /// Listens, and rings the bells of those who are told of a change.
-    pub(super) async fn new(way: Way, bells: Arc<Bells>) -> Result<Self, BackendError> {
+    pub(super) async fn new(way: Way, pool: Pool, bells: Arc<Bells>) -> Result<Self, BackendError> {
         let channel = format!("tripod_{:016x}", RandomState::new().hash_one(()));
         let hears = Arc::new(AtomicBool::new(false));
         let (first, started) = oneshot::channel();
@@ -46,7 +50,8 @@ impl Ear {
             bells,
             channel: channel.clone(),
             hears: Arc::clone(&hears),
-            echo: AtomicBool::new(false),
+            echo: Notify::new(),
+            pool,
         };
         let ear = Self {
             channel,
@@ -80,8 +85,10 @@ struct Listening {
     bells: Arc<Bells>,
     channel: String,
     hears: Arc<AtomicBool>,
-    /// Whether we heard what we told ourselves last.
-    echo: AtomicBool,
+    /// That we heard what we told ourselves.
+    echo: Notify,
+    /// By which others tell us.
+    pool: Pool,
 }
 
 type First = oneshot::Sender<Result<(), BackendError>>;
@@ -98,7 +105,6 @@ impl Listening {
             self.bells.ring_all();
             match (first.take(), outcome) {
                 (Some(first), Err(error)) => {
-                    // Nobody is there to receive it if the caller has gone.
                     let _ = first.send(Err(error));
                     return;
                 }
@@ -136,7 +142,7 @@ impl Listening {
 
     fn hear(&self, payload: &str) {
         if payload.is_empty() {
-            self.echo.store(true, Ordering::Relaxed);
+            self.echo.notify_one();
         } else if let Ok(holder) = u128::from_str_radix(payload, 16) {
             self.bells.ring(HolderId::from_u128(holder));
         }
@@ -148,34 +154,39 @@ impl Listening {
         first: &mut Option<First>,
         backoff: &Backoff,
     ) -> Result<(), BackendError> {
-        let channel = &self.channel;
-        let listen = format!("LISTEN {channel}");
-        answered(client.batch_execute(&listen)).await?;
-        self.hears.store(true, Ordering::Relaxed);
-        // What was told before was missed.
-        self.bells.ring_all();
-        if let Some(first) = first.take() {
-            let _ = first.send(Ok(()));
-        }
+        let listen = format!("LISTEN {}", self.channel);
+        let listens = timeout(TIME_MAX, client.batch_execute(&listen)).await;
+        listens.map_err(|_| silent())?.map_err(unconnected)?;
         loop {
-            self.echo.store(false, Ordering::Relaxed);
-            let told = "SELECT pg_notify($1, '')";
-            answered(client.query_typed(told, &[(channel, Type::TEXT)])).await?;
-            sleep(PROBE).await;
-            if !self.echo.load(Ordering::Relaxed) {
-                return Err(silent());
+            if let Err(error) = self.tell_ourselves().await {
+                if !self.hears.load(Ordering::Relaxed) {
+                    return Err(error);
+                }
+                // Nobody can tell anybody now, and it shows nothing about this connection.
+            } else if timeout(TIME_MAX, self.echo.notified()).await.is_err() {
+                return Err(BackendError::new(BackendErrorKind::Rejected, Verb::Connect)
+                    .with_source(UNHEARD));
+            } else {
+                backoff.reset();
+                if !self.hears.swap(true, Ordering::Relaxed) {
+                    // What was told before was missed.
+                    self.bells.ring_all();
+                }
+                if let Some(first) = first.take() {
+                    // Nobody is there to receive it if the caller has gone.
+                    let _ = first.send(Ok(()));
+                }
             }
-            backoff.reset();
+            sleep(PROBE).await;
         }
     }
-}
 
-async fn answered<T>(
-    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, BackendError> {
-    match timeout(TIME_MAX, asked).await {
-        Ok(answer) => answer.map_err(unconnected),
-        Err(_) => Err(silent()),
+    /// As another client would.
+    async fn tell_ourselves(&self) -> Result<(), BackendError> {
+        let arguments: [Argument<'_>; 1] = [(&self.channel, Type::TEXT)];
+        let told = "SELECT pg_notify($1, '')";
+        self.pool.ask(Verb::Connect, told, &arguments).await?;
+        Ok(())
     }
 }
 
