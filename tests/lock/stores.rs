@@ -14,8 +14,6 @@ mod fence_sql;
 mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
-#[cfg(feature = "redis")]
-mod redis_clock;
 mod scenario;
 mod server;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]

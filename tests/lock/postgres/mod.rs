@@ -49,16 +49,3 @@ fn told(error: &BackendError) -> String {
     }
     told.join(": ")
 }
-
-/// Acquires, contends, loses and releases.
-async fn everything(one: &Locks, other: &Locks) {
-    let guard = one.acquire("a").ttl(Duration::from_secs(3)).await.unwrap();
-    assert!(other.try_acquire("a").await.unwrap().is_none());
-    let name = LockName::new("a").unwrap();
-    let forced = other.force_release(&name, guard.fencing_token()).await;
-    assert!(forced.unwrap());
-    assert_eq!(guard.lost().await, Loss::Removed);
-    let next = other.acquire("a").await.unwrap();
-    assert!(next.fencing_token() > guard.fencing_token());
-    assert!(next.release().await.unwrap());
-}

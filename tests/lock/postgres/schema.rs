@@ -4,9 +4,10 @@ use std::error::Error;
 
 use tripod::lock::{BackendError, BackendErrorKind, Locks, PostgresBackend, SchemaError};
 
+use crate::scenario::acquire_contend_lose_release;
 use crate::server::postgres::PostgresServer;
 
-use super::{everything, locks, server, told};
+use super::{locks, server, told};
 
 fn why(error: &BackendError) -> &SchemaError {
     assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
@@ -62,7 +63,7 @@ async fn a_user_with_the_privileges_that_are_named_can_lock_and_no_more() {
     );
     let url = server.url_of_user("locks", "");
     let connect = async || Locks::new(PostgresBackend::connect(&url).await.unwrap());
-    everything(&connect().await, &connect().await).await;
+    acquire_contend_lose_release(&connect().await, &connect().await).await;
     // It cannot set fencing tokens back, for one.
     let set = "SET ROLE locks; SELECT setval('tripod.fencing_token', 1)";
     assert!(!server.allows(set));

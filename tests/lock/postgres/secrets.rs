@@ -2,10 +2,11 @@
 
 use tripod::lock::{BackendErrorKind, Locks, PostgresBackend, Tls};
 
+use crate::scenario::acquire_contend_lose_release;
 use crate::server::certificates::Certificates;
 use crate::server::postgres::PostgresServer;
 
-use super::{everything, told};
+use super::told;
 
 async fn with_passwords() -> PostgresServer {
     let server = PostgresServer::start_with_passwords();
@@ -52,7 +53,7 @@ async fn users_with_passwords_acquire_contend_lose_and_release() {
     let server = with_passwords().await;
     let url = server.url_of_user("locks", "canary-right");
     let connect = async || Locks::new(PostgresBackend::connect(&url).await.unwrap());
-    everything(&connect().await, &connect().await).await;
+    acquire_contend_lose_release(&connect().await, &connect().await).await;
 }
 
 #[tokio::test]
@@ -69,7 +70,7 @@ async fn tls_is_spoken_with_whom_it_trusts() {
             .await;
         Locks::new(store.unwrap())
     };
-    everything(&connect().await, &connect().await).await;
+    acquire_contend_lose_release(&connect().await, &connect().await).await;
     let secure = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
         WHERE application_name = 'tripod'";
     let _still_there = connect().await;

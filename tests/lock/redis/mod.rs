@@ -1,5 +1,6 @@
 //! Locks on Redis, against real servers.
 
+mod clock;
 mod cluster;
 mod connection;
 mod secrets;

@@ -8,15 +8,12 @@ pub(crate) mod etcd;
 #[cfg(all(feature = "postgres", feature = "conformance"))]
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
-#[cfg(all(feature = "zookeeper", feature = "conformance"))]
-pub(crate) mod proxy;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis_cluster;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 pub(crate) mod redis_sentinel;
-#[cfg(all(feature = "etcd", feature = "conformance"))]
 pub(crate) mod wire;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
 pub(crate) mod zookeeper;

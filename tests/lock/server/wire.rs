@@ -57,6 +57,11 @@ impl Wire {
         self.reset();
     }
 
+    /// Lets new ones through again.
+    pub(crate) fn mend(&self) {
+        self.state.refuses.store(false, Ordering::Relaxed);
+    }
+
     /// Lets nothing through any more, and says so to nobody.
     pub(crate) fn swallow(&self, swallows: bool) {
         self.state.swallows.store(swallows, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use tripod::lock::{
     LockName, Locks, Renewed, Request, ZooKeeperBackend,
 };
 
-use crate::server::proxy::Proxy;
+use crate::server::wire::Wire;
 use crate::server::zookeeper::{ZooKeeperEnsemble, ZooKeeperServer};
 
 /// The suite wants leases of two TTLs from one client, and a backend has one: that of its session. So
@@ -117,7 +117,7 @@ const SLACK: Duration = Duration::from_secs(1);
 struct Servers {
     port: u16,
     ttl: Duration,
-    proxies: Mutex<Vec<(usize, Proxy)>>,
+    proxies: Mutex<Vec<(usize, Wire)>>,
 }
 
 impl Servers {
@@ -147,7 +147,7 @@ fn address(client: &Arc<dyn LockBackend>) -> usize {
 impl Fixture for Servers {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn LockBackend>, BackendError>> {
         Box::pin(async move {
-            let proxy = Proxy::start(self.port).await;
+            let proxy = Wire::to(self.port).await;
             let url = format!("zookeeper://127.0.0.1:{}", proxy.port());
             let client: Arc<dyn LockBackend> =
                 Arc::new(TwoSessions::connect(&url, self.ttl).await?);

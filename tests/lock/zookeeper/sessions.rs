@@ -9,7 +9,7 @@ use tripod::lock::{
 };
 
 use super::{again, locks, name, raw, request};
-use crate::server::proxy::Proxy;
+use crate::server::wire::Wire;
 use crate::server::zookeeper::ZooKeeperServer;
 
 async fn brief(port: u16, timeout: Duration) -> ZooKeeperBackend {
@@ -87,7 +87,7 @@ async fn a_lease_is_never_believed_in_for_longer_than_the_server_keeps_it() {
     let cuts = (0..10).map(|phase| {
         let server = &server;
         async move {
-            let proxy = Proxy::start(server.port()).await;
+            let proxy = Wire::to(server.port()).await;
             let locks = Locks::new(brief(proxy.port(), ttl).await);
             let name = format!("phase/{phase}");
             let guard = locks.acquire(&*name).ttl(ttl).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_silent_session_is_counted_from_the_last_request_that_the_server_heard
     let silences = (0..6).map(|phase| {
         let server = &server;
         async move {
-            let proxy = Proxy::start(server.port()).await;
+            let proxy = Wire::to(server.port()).await;
             let address = format!("127.0.0.1:{}", proxy.port());
             let client = zookeeper_client::Client::connector().with_session_timeout(ttl);
             let client = client.connect(&address).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_silent_session_is_counted_from_the_last_request_that_the_server_heard
 async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
     let server = ZooKeeperServer::start().await;
     let ttl = Duration::from_secs(2);
-    let proxy = Proxy::start(server.port()).await;
+    let proxy = Wire::to(server.port()).await;
     let store = brief(proxy.port(), ttl).await;
     let (held, waited) = (request("held", 1), request("waited", 2));
     let others = locks(&server).await;
@@ -220,7 +220,7 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
 #[tokio::test]
 async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
     let server = ZooKeeperServer::start().await;
-    let proxy = Proxy::start(server.port()).await;
+    let proxy = Wire::to(server.port()).await;
     let ttl = Duration::from_secs(6);
     let cut = Locks::new(brief(proxy.port(), ttl).await);
     let others = locks(&server).await;
@@ -272,7 +272,7 @@ async fn a_backend_that_is_dropped_frees_what_it_held_at_once() {
 #[tokio::test]
 async fn a_store_that_is_out_of_reach_keeps_no_call_and_no_request() {
     let server = ZooKeeperServer::start().await;
-    let proxy = Proxy::start(server.port()).await;
+    let proxy = Wire::to(server.port()).await;
     let store = brief(proxy.port(), Duration::from_secs(20)).await;
     proxy.cut();
     sleep(Duration::from_millis(100)).await;
