@@ -9,6 +9,14 @@
 
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 mod etcd;
+#[cfg(all(
+    feature = "conformance",
+    feature = "etcd",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
+mod examples;
 mod fence_sql;
 #[cfg(all(feature = "postgres", feature = "conformance"))]
 mod postgres;

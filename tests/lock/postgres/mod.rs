@@ -10,9 +10,7 @@ mod secrets;
 use std::error::Error;
 use std::time::Duration;
 
-use tripod::lock::{
-    BackendError, Entry, HolderId, LockName, Locks, Loss, PostgresBackend, Request,
-};
+use tripod::lock::{BackendError, Entry, HolderId, LockName, Locks, PostgresBackend, Request};
 
 use crate::server::postgres::PostgresServer;
 

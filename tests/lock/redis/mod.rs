@@ -1,4 +1,5 @@
 //! Locks on Redis, against real servers.
+#![allow(clippy::indexing_slicing, reason = "a cluster has three servers")]
 
 mod clock;
 mod cluster;
@@ -7,6 +8,7 @@ mod secrets;
 mod sentinel;
 
 use std::error::Error;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ impl Fixture for Servers {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn LockBackend>, BackendError>> {
         Box::pin(async move {
             let backend = match self {
-                Self::One(server) => RedisBackend::connect(&server.url()).await,
+                Self::One(server) => RedisBackend::connect(server.url()).await,
                 Self::Cluster(cluster) => RedisBackend::connect_cluster(cluster.urls()).await,
             };
             Ok(Arc::new(backend?) as Arc<dyn LockBackend>)
@@ -65,7 +67,7 @@ async fn locks_on_a_redis_cluster_obey_the_law() {
 }
 
 async fn locks(server: &RedisServer) -> Locks {
-    Locks::new(RedisBackend::connect(&server.url()).await.unwrap())
+    Locks::new(RedisBackend::connect(server.url()).await.unwrap())
 }
 
 /// A handle that survived a failure may answer with one of these for a while.
@@ -108,7 +110,7 @@ fn told(error: &dyn Error) -> String {
     let mut told = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {
-        told += &format!(" {error} {error:?}");
+        let _ = write!(told, " {error} {error:?}");
         source = error.source();
     }
     told
@@ -145,7 +147,7 @@ async fn scripts_are_loaded_again_after_they_were_flushed() {
 #[tokio::test]
 async fn a_server_that_may_evict_is_refused() {
     let server = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]).await;
-    let error = RedisBackend::connect(&server.url()).await.unwrap_err();
+    let error = RedisBackend::connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Rejected);
     assert!(error.source().unwrap().to_string().contains("noeviction"));
 }

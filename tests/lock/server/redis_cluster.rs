@@ -1,4 +1,5 @@
 //! A Redis Cluster.
+#![allow(clippy::indexing_slicing, reason = "a cluster has three servers")]
 
 use super::certificates::Certificates;
 use super::redis::RedisServer;

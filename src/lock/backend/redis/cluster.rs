@@ -29,7 +29,7 @@ use super::topology::Topology;
 const REDIRECTS_MAX: u32 = 8;
 
 /// The pause after the slots were asked for, before they are again.
-const REFRESH_PAUSE: Duration = Duration::from_millis(250);
+const REFRESH_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Cluster {
     core: Arc<Core>,

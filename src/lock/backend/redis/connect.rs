@@ -122,8 +122,8 @@ impl ConnectRedis {
     }
 
     fn sentinels(&self, urls: &[String], name: &str) -> Result<Sentinels, Failure> {
-        let sentinels = self.infos(urls)?;
-        let (first, _) = alike(&sentinels)?;
+        let asked = self.infos(urls)?;
+        let (first, _) = alike(&asked)?;
         // The credentials that a URL carries are a sentinel's.
         let address = first.addr().clone();
         let master = address.into_connection_info();
@@ -131,7 +131,7 @@ impl ConnectRedis {
         Ok(Sentinels {
             master: self.with_credentials(master),
             name: name.to_owned(),
-            sentinels,
+            asked,
         })
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 
@@ -42,24 +42,16 @@ impl Failure {
     /// Of a call that may have reached a server. A script that fails half-way is not undone, so what
     /// is not known to be said before it is run is not definite.
     pub(super) fn of_call(error: RedisError) -> Self {
-        let kind = match error.kind() {
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Corrupt,
-            ErrorKind::Server(
-                ServerErrorKind::Ask
-                | ServerErrorKind::BusyLoading
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::Moved
-                | ServerErrorKind::ReadOnly
-                | ServerErrorKind::TryAgain,
+        let kind = match error.code() {
+            Some(
+                "ASK" | "BUSY" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "MISCONF" | "MOVED"
+                | "NOAUTH" | "NOREPLICAS" | "READONLY" | "TRYAGAIN",
             ) => Unavailable,
             // Within a script it would be an ERR.
-            ErrorKind::Server(ServerErrorKind::NoPerm) => Rejected,
-            _ => match error.code() {
-                Some("BUSY" | "MISCONF" | "NOAUTH" | "NOREPLICAS") => Unavailable,
-                Some("WRONGTYPE") => Corrupt,
-                _ => Indeterminate,
-            },
+            Some("NOPERM") => Rejected,
+            Some("WRONGTYPE") => Corrupt,
+            _ if is_of(&error, &[ErrorKind::Parse, ErrorKind::UnexpectedReturnType]) => Corrupt,
+            _ => Indeterminate,
         };
         let cause = Cause::Client(error);
         Self { kind, cause }
@@ -67,18 +59,12 @@ impl Failure {
 
     /// Of an attempt to connect, which changes nothing in the store.
     pub(super) fn of_connecting(error: RedisError) -> Self {
-        let is_full = |error: &RedisError| {
-            let why = error.detail().unwrap_or_default();
-            why.contains("number of clients")
-        };
-        let is_for_good = match error.kind() {
-            ErrorKind::Io => is_about_certificates(&error),
-            ErrorKind::Server(
-                ServerErrorKind::BusyLoading
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown,
-            ) => false,
-            _ => !is_full(&error),
+        let is_for_good = match error.code() {
+            Some("CLUSTERDOWN" | "LOADING" | "MASTERDOWN") => false,
+            _ if is_of(&error, &[ErrorKind::Io]) => is_about_certificates(&error),
+            _ => !error
+                .detail()
+                .is_some_and(|why| why.contains("number of clients")),
         };
         let kind = if is_for_good { Rejected } else { Unavailable };
         let cause = Cause::Client(error);
@@ -106,9 +92,9 @@ impl Failure {
             return None;
         };
         let there = || Some(error.redirect_node()?.0.to_owned());
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => there().map(Redirect::Moved),
-            ErrorKind::Server(ServerErrorKind::Ask) => there().map(Redirect::Ask),
+        match error.code() {
+            Some("MOVED") => there().map(Redirect::Moved),
+            Some("ASK") => there().map(Redirect::Ask),
             _ => None,
         }
     }
@@ -121,9 +107,11 @@ impl Failure {
 /// Whether a connection on which this was said is of no more use: it is broken, or leads to a
 /// server that no longer is what it was.
 pub(super) fn ends_connection(error: &RedisError) -> bool {
-    error.is_unrecoverable_error()
-        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-        || error.code() == Some("NOAUTH")
+    error.is_unrecoverable_error() || matches!(error.code(), Some("NOAUTH" | "READONLY"))
+}
+
+fn is_of(error: &RedisError, kinds: &[ErrorKind]) -> bool {
+    kinds.contains(&error.kind())
 }
 
 fn is_about_certificates(error: &RedisError) -> bool {
@@ -131,6 +119,6 @@ fn is_about_certificates(error: &RedisError) -> bool {
     let source: Option<&Arc<dyn Error + Send + Sync>> =
         error.source().and_then(|source| source.downcast_ref());
     let io = source.and_then(|source| source.downcast_ref());
-    io.and_then(io::Error::get_ref)
-        .is_some_and(|inner| inner.is::<rustls::Error>())
+    let inner = io.and_then(io::Error::get_ref);
+    inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
 }

@@ -127,12 +127,12 @@ impl Link {
         }
         let mut states = self.core.state.subscribe();
         let up = states.wait_for(|state| matches!(state, State::Up(_)));
-        if let Ok(Ok(state)) = timeout_at(deadline, up).await
-            && let Some(live) = state.live()
-        {
-            return Ok(live);
-        }
-        Err(self.core.state.borrow().why_down())
+        let live = match timeout_at(deadline, up).await {
+            Ok(Ok(state)) => state.live(),
+            // The sender is ours, so that only the time can have run out.
+            Ok(Err(_)) | Err(_) => None,
+        };
+        live.ok_or_else(|| self.core.state.borrow().why_down())
     }
 
     /// Whether the server is connected and answers.

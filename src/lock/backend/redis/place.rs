@@ -28,7 +28,7 @@ pub(super) enum Place {
 }
 
 pub(super) struct Sentinels {
-    pub(super) sentinels: Vec<ConnectionInfo>,
+    pub(super) asked: Vec<ConnectionInfo>,
     /// What the sentinels call the master.
     pub(super) name: String,
     /// The master as it is to be connected to, at whatever address.
@@ -54,7 +54,7 @@ impl Sentinels {
     /// The first server that a sentinel names and that is a master. All are asked at once: one may
     /// hang, or name a master that no longer is.
     async fn open(&self, subscription: Option<&Subscription>) -> Result<Live, Failure> {
-        let each = self.sentinels.iter().map(|sentinel| {
+        let each = self.asked.iter().map(|sentinel| {
             Box::pin(async move {
                 let master = self.master(sentinel).await?;
                 Live::open(&master, subscription).await
@@ -97,18 +97,20 @@ pub(super) async fn ask_once<T: FromRedisValue>(
 /// The same, at another address.
 pub(super) fn at(info: &ConnectionInfo, address: &Address) -> ConnectionInfo {
     let Address { host, port } = address.clone();
-    let address = match info.addr().clone() {
+    let address = if let ConnectionAddr::TcpTls {
+        insecure,
+        tls_params,
+        ..
+    } = info.addr().clone()
+    {
         ConnectionAddr::TcpTls {
-            insecure,
-            tls_params,
-            ..
-        } => ConnectionAddr::TcpTls {
             host,
             port,
             insecure,
             tls_params,
-        },
-        _ => ConnectionAddr::Tcp(host, port),
+        }
+    } else {
+        ConnectionAddr::Tcp(host, port)
     };
     info.clone().set_addr(address)
 }

@@ -77,17 +77,10 @@ impl Range {
         let [host, Value::Int(port), ..] = master.as_slice() else {
             return None;
         };
-        let host = match host {
-            Value::BulkString(host) => String::from_utf8(host.clone()).ok()?,
-            Value::SimpleString(host) => host.clone(),
-            Value::Nil => String::new(),
-            _ => return None,
-        };
+        let host: Option<String> = redis::from_redis_value_ref(host).ok()?;
         // Without a name of its own, or with one that is not known, it is reached as it was asked.
-        let host = match host.as_str() {
-            "" | "?" => asked.host.clone(),
-            _ => host,
-        };
+        let host = host.filter(|host| !host.is_empty() && host != "?");
+        let host = host.unwrap_or_else(|| asked.host.clone());
         let port = u16::try_from(*port).ok()?;
         Some(Self {
             first: u16::try_from(*first).ok()?,
