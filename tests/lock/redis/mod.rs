@@ -136,6 +136,31 @@ async fn a_lock_is_handed_over_by_a_message_and_leaves_only_its_counter() {
 }
 
 #[tokio::test]
+async fn metadata_is_kept_whatever_is_in_it() {
+    let server = RedisServer::start(&[]).await;
+    let locks = locks(&server).await;
+    let (name, told) = (LockName::new("a").unwrap(), "h|x|\0|\r\n|'é%s");
+    let held = locks.acquire(&name).ttl(Duration::from_secs(3));
+    let held = held.metadata(told).await.unwrap();
+    let waiter = locks.acquire(&name).metadata(told).into_future();
+    let waiter = tokio::spawn(waiter);
+    until_it_waits(&locks, "a").await;
+    // Renewed meanwhile.
+    sleep(Duration::from_secs(2)).await;
+    let seen = locks.inspect(&name).await.unwrap();
+    let [holder] = seen.holders() else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(holder.metadata().as_str(), told);
+    assert_eq!(seen.waiters()[0].metadata().as_str(), told);
+    assert!(held.release().await.unwrap());
+    let held = waiter.await.unwrap().unwrap();
+    let seen = locks.inspect(&name).await.unwrap();
+    assert_eq!(seen.holders()[0].metadata().as_str(), told);
+    assert!(held.release().await.unwrap());
+}
+
+#[tokio::test]
 async fn scripts_are_loaded_again_after_they_were_flushed() {
     let server = RedisServer::start(&[]).await;
     let locks = locks(&server).await;

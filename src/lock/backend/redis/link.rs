@@ -22,11 +22,12 @@ use super::subscription::Subscription;
 /// and nobody would miss them.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// The pause before the first of several tries to connect is up to this long, at random, and up to
-/// twice as long before each further one.
+/// The longest pause before the first of several tries to connect. It doubles with each further one,
+/// and half of it is left to chance, so that clients that lost a server together come back one by
+/// one.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// The longest pause between two tries: a server that is back has its clients soon after.
+/// The longest pause before any try: a server that is back has its clients soon after.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The least and the most time that a server is given before others are not kept waiting for it.
@@ -272,7 +273,6 @@ impl Core {
     }
 }
 
-/// At random between a half and the whole of what the number of tries allows.
 fn pause(tries: u32) -> Duration {
     let most = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(tries));
     let most = most.min(PAUSE_MAX);

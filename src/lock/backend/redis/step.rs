@@ -22,8 +22,10 @@ impl Step {
     pub(super) fn new(name: &LockName, verb: &str) -> Self {
         let tag = encoded(name, b"-_./");
         let key = format!("tripod:{{{tag}}}");
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(SCRIPT.get_hash()).arg(1).arg(key).arg(verb);
+        // Room for all that is told, so that it is not moved as it grows; but for long metadata.
+        let mut command = Cmd::with_capacity(11, 192 + key.len());
+        command.arg("EVALSHA").arg(SCRIPT.get_hash()).arg(1);
+        command.arg(key).arg(verb);
         Self { tag, command }
     }
 
