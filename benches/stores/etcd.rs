@@ -55,7 +55,7 @@ fn deletes(client: &KvClient, lease: i64) -> Runner {
 pub(crate) fn bench(c: &mut Criterion, runtime: &Runtime) {
     let (_server, locks, client, lease) = runtime.block_on(async {
         let server = EtcdServer::start().await;
-        let locks = Locks::new(EtcdBackend::connect(&server.url()).await.unwrap());
+        let locks = Locks::new(EtcdBackend::connect(server.url()).await.unwrap());
         let mut client = Client::connect([server.url()], None).await.unwrap();
         // It outlives the bench.
         let ttl = i64::try_from(TTL.as_secs()).unwrap() * 100;

@@ -26,8 +26,7 @@ impl Bare {
     fn step(&self, verb: &str, id: u64) -> ScriptInvocation<'_> {
         let mut step = self.script.prepare_invoke();
         let key = format!("tripod:{{bare/{NAME}}}");
-        step.key(&key).key(format!("{key}:t")).arg(verb);
-        step.arg(format!("{id:032x}"));
+        step.key(key).arg(verb).arg(format!("{id:032x}"));
         step
     }
 
@@ -36,8 +35,8 @@ impl Bare {
         self.count.set(id + 1);
         let mut step = self.step("enqueue", id);
         let micros = u64::try_from(TTL.as_micros()).unwrap();
-        step.arg("x").arg(0).arg(0).arg(0).arg(micros);
-        step.arg(1).arg("0123456789abcdef").arg("");
+        step.arg("x|0|0|0").arg(micros).arg(1);
+        step.arg("0123456789abcdef").arg("");
         let mut connection = self.connection.clone();
         let (took, answer) = timed(step.invoke_async::<Vec<String>>(&mut connection)).await;
         assert_eq!(answer.unwrap().first().unwrap(), "granted");
@@ -113,7 +112,7 @@ impl Bare {
 pub(crate) fn bench(c: &mut Criterion, runtime: &Runtime) {
     let (_server, one, other, bare) = runtime.block_on(async {
         let server = RedisServer::start(&["--appendonly", "no"]).await;
-        let locks = async || Locks::new(RedisBackend::connect(&server.url()).await.unwrap());
+        let locks = async || Locks::new(RedisBackend::connect(server.url()).await.unwrap());
         let (one, other) = (locks().await, locks().await);
         let client = Client::open(server.url()).unwrap();
         let bare = Bare {

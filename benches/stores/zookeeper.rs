@@ -52,7 +52,7 @@ fn deletes(client: &Client) -> Runner {
 pub(crate) fn bench(c: &mut Criterion, runtime: &Runtime) {
     let (_server, locks, client) = runtime.block_on(async {
         let server = ZooKeeperServer::start().await;
-        let locks = Locks::new(ZooKeeperBackend::connect(&server.url()).await.unwrap());
+        let locks = Locks::new(ZooKeeperBackend::connect(server.url()).await.unwrap());
         let address = format!("127.0.0.1:{}", server.port());
         let client = Client::connect(&address).await.unwrap();
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
