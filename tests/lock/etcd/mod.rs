@@ -36,9 +36,14 @@ async fn wired(server: &EtcdServer) -> (Wire, EtcdBackend) {
 
 /// A wish of a new id for the lock `a`, with a lease of 5 s.
 fn request(id: u64) -> Request {
+    lasting(id, 5)
+}
+
+/// The same with a lease of as many seconds.
+fn lasting(id: u64, secs: u64) -> Request {
     let name = LockName::new("a").unwrap();
     let entry = tripod::lock::Entry::new(name, HolderId::new(id, 0));
-    Request::new(entry, Duration::from_secs(5)).unwrap()
+    Request::new(entry, Duration::from_secs(secs)).unwrap()
 }
 
 fn permits(n: u32, of: u32) -> Mode {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tripod::lock::{Claimed, Enqueued, Held, LockBackend, Mode};
 
-use super::{backend, claims, granted, locks, permits, request, waits, within};
+use super::{backend, claims, granted, lasting, locks, permits, request, waits, within};
 use crate::server::etcd::EtcdServer;
 
 #[tokio::test]
@@ -173,6 +173,25 @@ async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
         ids.contains(&first.entry().holder()) && seen.waiters().len() == 1,
         "{seen:?}"
     );
+}
+
+#[tokio::test]
+async fn whoever_waits_for_more_holders_than_are_compared_is_granted_when_some_end() {
+    let server = EtcdServer::start().await;
+    let (backend, all) = (backend(&server).await, 104);
+    let one = |id| lasting(id, 60).with_mode(permits(1, all));
+    for id in 0..all.into() {
+        granted(&backend, &one(id)).await;
+    }
+    let waiter = one(1_000);
+    waits(&backend, &waiter).await;
+    // The first come is compared last.
+    assert!(backend.release(one(0).entry()).await.unwrap());
+    timeout(Duration::from_secs(20), backend.changed(waiter.entry()))
+        .await
+        .expect("it is told")
+        .unwrap();
+    claims(&backend, &waiter).await;
 }
 
 #[tokio::test]
