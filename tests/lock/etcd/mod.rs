@@ -41,7 +41,12 @@ fn request(id: u64) -> Request {
 
 /// The same with a lease of as many seconds.
 fn lasting(id: u64, secs: u64) -> Request {
-    let name = LockName::new("a").unwrap();
+    of("a", id, secs)
+}
+
+/// The same for another lock.
+fn of(name: &str, id: u64, secs: u64) -> Request {
+    let name = LockName::new(name).unwrap();
     let entry = tripod::lock::Entry::new(name, HolderId::new(id, 0));
     Request::new(entry, Duration::from_secs(secs)).unwrap()
 }

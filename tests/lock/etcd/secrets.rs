@@ -22,13 +22,13 @@ async fn works(one: &Locks, other: &Locks) {
     let waiter = tokio::spawn(other.acquire("a").into_future());
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(guard.release().await.unwrap());
-    let next = timeout(Duration::from_secs(5), waiter).await;
+    let next = timeout(Duration::from_secs(20), waiter).await;
     let next = next.unwrap().unwrap().unwrap();
     let unrenewed = one.acquire("b").ttl(Duration::from_secs(2)).renew(false);
     let unrenewed = unrenewed.await.unwrap();
-    let lost = timeout(Duration::from_secs(4), unrenewed.lost()).await;
+    let lost = timeout(Duration::from_secs(20), unrenewed.lost()).await;
     assert_eq!(lost.unwrap(), Loss::Expired);
-    let next_of_lost = timeout(Duration::from_secs(6), other.acquire("b").into_future()).await;
+    let next_of_lost = timeout(Duration::from_secs(20), other.acquire("b").into_future()).await;
     drop(next_of_lost.unwrap().unwrap());
     assert!(next.release().await.unwrap());
 }
@@ -149,6 +149,8 @@ impl Subscriber for Ear {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        let name = event.metadata().name();
+        let _ = writeln!(self.0.lock().unwrap(), "{name}");
         event.record(&mut self.clone());
     }
 
@@ -184,9 +186,6 @@ async fn passwords_are_told_to_nobody() {
         assert!(!told.contains("canary"), "{told}");
     }
     let heard = heard.lock().unwrap();
-    assert!(
-        heard.contains("lock.granted") || heard.len() > 1000,
-        "nothing is heard"
-    );
+    assert!(heard.contains("lock.granted"), "nothing is heard");
     assert!(!heard.contains("canary"));
 }

@@ -376,3 +376,6 @@ impl Drop for Naming<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

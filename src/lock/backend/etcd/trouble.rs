@@ -212,3 +212,21 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Refused> {
     let made = matches!(io.kind(), ConnectionRefused | AddrNotAvailable);
     made.then_some(Refused::Connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_certainly_did_nothing_is_definite() {
+        const RESOURCE_EXHAUSTED: i32 = 8;
+        let told = |text: &str| Trouble::of_status(RESOURCE_EXHAUSTED, text, None, text);
+        assert!(told("etcdserver: too many requests").is_definite());
+        let full = told("etcdserver: mvcc: database space exceeded");
+        assert!(!full.is_definite());
+        let made = |kind: std::io::ErrorKind| refused(&std::io::Error::from(kind)).is_some();
+        assert!(made(std::io::ErrorKind::ConnectionRefused));
+        assert!(!made(std::io::ErrorKind::HostUnreachable));
+        assert!(!made(std::io::ErrorKind::NetworkUnreachable));
+    }
+}
