@@ -15,7 +15,8 @@ use super::store::Store;
 use super::table::{Naming, Stage};
 use super::trouble::Trouble;
 
-/// How often one who may wait races others for a grant before it stands in line.
+/// How often one races others for a grant before it stands in line: in the store's queue, or if it
+/// does not wait, among those of this process.
 const RACES_MAX: usize = 4;
 
 /// How often a lease is sought anew that turns out to be gone.
@@ -67,7 +68,7 @@ impl Store {
                 0,
             )?));
         }
-        let mut tried = 0;
+        let (mut tried, mut turn) = (0, None);
         // Each time, one of the others got on.
         while Instant::now() < until {
             let Look { snapshot, left } = look(naming, &answer)?;
@@ -113,7 +114,11 @@ impl Store {
                 }
             }
             tried += 1;
+            if tried == RACES_MAX && !waits {
+                turn = self.turn(wish, until).await;
+            }
         }
+        drop(turn);
         Err(Trouble::unavailable("others were faster, again and again"))
     }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use etcd_client::Txn;
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{Mutex as Race, MutexGuard, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::keys::Prefix;
@@ -14,6 +14,7 @@ use super::link::{Link, TIMEOUT};
 use super::snapshot::Answer;
 use super::table::{Naming, Table};
 use super::trouble::Trouble;
+use super::wish::Wish;
 
 pub(super) struct Store {
     pub(super) prefix: Prefix,
@@ -22,7 +23,12 @@ pub(super) struct Store {
     /// By the TTL asked for, in seconds.
     pub(super) leases: Mutex<HashMap<u64, watch::Receiver<Granting>>>,
     pub(super) closed: CancellationToken,
+    /// One for each of some groups of locks.
+    races: [Race<()>; RACES],
 }
+
+/// Locks of one group seldom are raced for at a time.
+const RACES: usize = 32;
 
 impl Store {
     pub(super) fn new(prefix: Prefix, link: Link, closed: CancellationToken) -> Self {
@@ -32,7 +38,15 @@ impl Store {
             table: Table::default(),
             leases: Mutex::default(),
             closed,
+            races: Default::default(),
         }
+    }
+
+    /// One's turn, among those of this process who race for a lock.
+    pub(super) async fn turn(&self, wish: &Wish, until: Instant) -> Option<MutexGuard<'_, ()>> {
+        let sum: usize = wish.name.as_str().bytes().map(usize::from).sum();
+        let race = self.races.get(sum % RACES)?;
+        timeout_at(until, race.lock()).await.ok()
     }
 
     /// Takes a transaction.
