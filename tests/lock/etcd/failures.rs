@@ -207,7 +207,7 @@ async fn a_store_that_is_not_there_is_unavailable_and_nonsense_is_rejected() {
 async fn locks_of_different_prefixes_never_meet() {
     let server = EtcdServer::start().await;
     let one = backend(&server).await;
-    let other = EtcdBackend::connect(&server.url())
+    let other = EtcdBackend::connect(server.url())
         .prefix("tripod/a")
         .await
         .unwrap();

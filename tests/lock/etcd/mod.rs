@@ -19,7 +19,7 @@ use crate::server::etcd::EtcdServer;
 use crate::server::wire::Wire;
 
 async fn backend(server: &EtcdServer) -> EtcdBackend {
-    EtcdBackend::connect(&server.url()).await.unwrap()
+    EtcdBackend::connect(server.url()).await.unwrap()
 }
 
 async fn locks(server: &EtcdServer) -> Locks {

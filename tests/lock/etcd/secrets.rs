@@ -41,7 +41,7 @@ fn tls(certificates: &Certificates) -> Tls {
 async fn tls_keeps_out_whom_the_authority_does_not_vouch_for() {
     let server = EtcdServer::start_tls(false).await;
     let tls = tls(server.certificates());
-    let connect = || EtcdBackend::connect(&server.url());
+    let connect = || EtcdBackend::connect(server.url());
     let (one, other) = (connect().tls(tls.clone()).await, connect().tls(tls).await);
     works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
     // The system's authorities do not know it, nor do others.
@@ -70,7 +70,7 @@ async fn a_server_that_asks_for_a_certificate_is_shown_ours() {
     let ours = tls
         .clone()
         .with_identity(read(certificates.certificate()), read(certificates.key()));
-    let connect = |tls| EtcdBackend::connect(&server.url()).tls(tls);
+    let connect = |tls| EtcdBackend::connect(server.url()).tls(tls);
     let (one, other) = (connect(ours.clone()).await, connect(ours).await);
     works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
     let error = connect(tls).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_the
     let mut server = EtcdServer::start().await;
     server.ask_for_passwords("r", "printer", "canary").await;
     let connect = || {
-        EtcdBackend::connect(&server.url())
+        EtcdBackend::connect(server.url())
             .user("printer", "canary")
             .into_future()
     };
@@ -169,7 +169,7 @@ async fn passwords_are_told_to_nobody() {
     let heard = Arc::clone(&ear.0);
     // This runtime has one thread: all that happens is heard.
     let _ear = tracing::subscriber::set_default(ear);
-    let connect = EtcdBackend::connect(&server.url()).user("printer", "canary-right");
+    let connect = EtcdBackend::connect(server.url()).user("printer", "canary-right");
     assert!(!format!("{connect:?}").contains("canary"));
     let store = connect.await.unwrap();
     assert!(!format!("{store:?}").contains("canary"));
@@ -177,7 +177,7 @@ async fn passwords_are_told_to_nobody() {
     let guard = locks.acquire("a").await.unwrap();
     assert!(!format!("{locks:?} {guard:?}").contains("canary"));
     for connect in [
-        EtcdBackend::connect(&server.url()).user("printer", "canary-wrong"),
+        EtcdBackend::connect(server.url()).user("printer", "canary-wrong"),
         EtcdBackend::connect("http://printer:canary@127.0.0.1:1"),
         EtcdBackend::connect("nonsense://canary@"),
         EtcdBackend::connect("http://127.0.0.1:1").user("printer", "canary"),
