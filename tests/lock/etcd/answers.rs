@@ -1,32 +1,46 @@
 //! Requests whose answer is lost, or that are late.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
 use etcd_client::PutOptions;
 use futures_util::FutureExt;
-use tokio::time::{sleep, timeout};
-use tripod::lock::{BackendErrorKind, Claimed, Enqueued, LockBackend, Mode, Renewed, Request};
+use tokio::time::timeout;
+use tripod::lock::{
+    BackendErrorKind, Claimed, Enqueued, EtcdBackend, LockBackend, Mode, Renewed, Request,
+};
 
-use super::{backend, claims, granted, request, waits, wired, within};
+use super::{backend, claims, granted, of, request, waits, wired, within};
 use crate::server::etcd::EtcdServer;
 
 fn key(kind: &str, request: &Request) -> String {
     format!("tripod/:{kind}/{}", request.entry().holder())
 }
 
+/// Makes the lease that requests of 5 s stand under: they are one transaction from now on.
+async fn with_a_lease(backend: &EtcdBackend) {
+    let other = of("other", 1_000, 5);
+    granted(backend, &other).await;
+    assert!(backend.release(other.entry()).await.unwrap());
+}
+
+async fn is_held(server: &EtcdServer, request: &Request) -> bool {
+    let held = format!("tripod/:lock/a/h/x/{}", request.entry().holder());
+    server.keys().await.contains(&held)
+}
+
 #[tokio::test]
 async fn an_entry_whose_answer_was_lost_is_found_again_or_removed() {
     let server = EtcdServer::start().await;
     let (wire, backend) = wired(&server).await;
-    // The lease is there.
-    granted(&backend, &request(0).with_mode(Mode::Shared)).await;
+    with_a_lease(&backend).await;
     for (id, leaves) in [(1, false), (2, true)] {
-        let lost = request(id).with_mode(Mode::Shared);
+        let lost = request(id);
         wire.swallow_answers(true);
-        // The reader's grant takes two requests: the second answer is lost as well as the first.
         let error = backend.enqueue(&lost).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Indeterminate);
+        assert!(is_held(&server, &lost).await, "what was lost was a grant");
         wire.swallow_answers(false);
         if leaves {
             backend.leave(lost.entry()).await.unwrap();
@@ -36,13 +50,8 @@ async fn an_entry_whose_answer_was_lost_is_found_again_or_removed() {
             granted(&backend, &lost).await;
             assert!(backend.release(lost.entry()).await.unwrap());
         }
+        assert!(!is_held(&server, &lost).await);
     }
-    let keys = server.keys().await;
-    assert_eq!(
-        keys.iter().filter(|key| key.contains("/:lock/")).count(),
-        1,
-        "{keys:?}"
-    );
 }
 
 #[tokio::test]
@@ -81,13 +90,18 @@ async fn an_id_that_left_in_doubt_is_kept_out_for_its_ttl_and_forgotten_then() {
 async fn what_lands_after_it_was_forgotten_is_removed() {
     let server = EtcdServer::start().await;
     let (wire, backend) = wired(&server).await;
-    let kept = request(0).with_mode(Mode::Shared);
+    let kept = of("kept", 0, 5);
     granted(&backend, &kept).await;
     let lost = request(1);
     wire.swallow_answers(true);
     drop(timeout(Duration::from_millis(300), backend.enqueue(&lost)).await);
+    let granted = within(Duration::from_secs(5), "it is granted", async || {
+        is_held(&server, &lost).await
+    });
+    granted.await;
     wire.swallow_answers(false);
     backend.leave(lost.entry()).await.unwrap();
+    assert!(!is_held(&server, &lost).await);
     let mut client = server.client(None).await;
     let leases = client.leases().await.unwrap();
     let lease = leases.leases().first().unwrap().id();
@@ -116,23 +130,26 @@ async fn a_claim_whose_answer_was_lost_keeps_its_token_and_floor() {
     waits(&far, &writer).await;
     waits(&near, &reader).await;
     far.leave(writer.entry()).await.unwrap();
-    // The look goes through, and the grant; its answer does not.
-    let claim = async {
-        for _ in 0..100 {
-            let claimed = timeout(Duration::from_millis(40), near.claim(reader.entry())).await;
-            drop(claimed);
-            let seen = far.inspect(reader.entry().name()).await.unwrap();
-            if seen.holders().len() == 3 {
-                return;
+    // The look goes through, and the grant; its answer does not. When a claim was polled often
+    // enough to have sent the one, the answer is not here yet: all this is one thread.
+    for polls in 1.. {
+        let (mut claim, mut polled) = (pin!(near.claim(reader.entry())), 0);
+        let claim = poll_fn(|context| {
+            let answer = claim.as_mut().poll(context);
+            polled += 1;
+            if polled == polls {
+                wire.swallow_answers(true);
             }
-            wire.swallow_answers(false);
-            sleep(Duration::from_millis(2)).await;
-            wire.swallow_answers(true);
+            answer
+        });
+        let answer = timeout(Duration::from_millis(300), claim).await;
+        answer.expect_err("an answer that was to be lost");
+        let seen = far.inspect(reader.entry().name()).await.unwrap();
+        wire.swallow_answers(false);
+        if seen.holders().len() == 3 {
+            break;
         }
-        panic!("it was never granted");
-    };
-    claim.await;
-    wire.swallow_answers(false);
+    }
     let seen = far.inspect(reader.entry().name()).await.unwrap();
     let held = seen
         .holders()
@@ -229,7 +246,7 @@ async fn a_future_that_is_left_lying_blocks_nobody_beyond_its_ttl() {
         !server.keys().await.is_empty()
     })
     .await;
-    within(Duration::from_secs(4), "it is over", async || {
+    within(Duration::from_secs(20), "it is over", async || {
         server.keys().await.is_empty()
     })
     .await;
@@ -265,4 +282,29 @@ async fn damaged_entries_are_told_and_no_panic() {
     }
     let other = backend.enqueue(&request(2)).await.unwrap();
     assert!(matches!(other, Enqueued::Granted(_)), "{other:?}");
+}
+
+#[tokio::test]
+async fn entries_of_more_than_one_transaction_are_renewed_and_removed_each() {
+    let server = EtcdServer::start().await;
+    let backend = backend(&server).await;
+    let mut entries = Vec::new();
+    for id in 0..130 {
+        let request = of("a", id, 10).with_mode(Mode::Shared);
+        granted(&backend, &request).await;
+        entries.push(request.entry().clone());
+    }
+    let ended = entries.get(100).unwrap();
+    assert!(backend.release(ended).await.unwrap());
+    let renewed = backend.renew(&entries).await;
+    for (entry, renewed) in entries.iter().zip(&renewed) {
+        let gone = matches!(renewed, Ok(Renewed::Gone));
+        assert_eq!(gone, entry == ended, "{entry:?} {renewed:?}");
+    }
+    assert_eq!((renewed.len(), server.keys().await.len()), (130, 129));
+    // Nobody names them any more.
+    within(Duration::from_secs(30), "all are removed", async || {
+        server.keys().await.is_empty()
+    })
+    .await;
 }

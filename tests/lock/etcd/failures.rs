@@ -31,8 +31,8 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     let locks = locks(&server).await;
     let acquire = |name, secs| locks.acquire(name).ttl(Duration::from_secs(secs));
     let (long, short) = (
-        acquire("long", 30).await.unwrap(),
-        acquire("short", 3).await.unwrap(),
+        acquire("long", 60).await.unwrap(),
+        acquire("short", 6).await.unwrap(),
     );
     let (first, second) = (long.fencing_token(), short.fencing_token());
     let lasts = short.remaining();
@@ -44,7 +44,7 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
         began.elapsed() + Duration::from_millis(50) >= lasts,
         "{lasts:?}"
     );
-    assert!(began.elapsed() < Duration::from_secs(4));
+    assert!(began.elapsed() < Duration::from_secs(12));
     long.check().unwrap();
     let error = locks.try_acquire("other").await.unwrap_err();
     let AcquireError::Store(error) = error else {
@@ -107,10 +107,10 @@ async fn connections_that_are_cut_are_made_anew_and_no_lease_is_lost() {
     let locks = Locks::new(backend);
     let guard = locks
         .acquire("a")
-        .ttl(Duration::from_secs(3))
+        .ttl(Duration::from_secs(8))
         .await
         .unwrap();
-    for _ in 0..6 {
+    for _ in 0..14 {
         wire.reset();
         sleep(Duration::from_millis(700)).await;
         guard.check().unwrap();
@@ -207,7 +207,7 @@ async fn a_store_that_is_not_there_is_unavailable_and_nonsense_is_rejected() {
 async fn locks_of_different_prefixes_never_meet() {
     let server = EtcdServer::start().await;
     let one = backend(&server).await;
-    let other = EtcdBackend::connect(&server.url())
+    let other = EtcdBackend::connect(server.url())
         .prefix("tripod/a")
         .await
         .unwrap();

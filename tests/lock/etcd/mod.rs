@@ -19,7 +19,7 @@ use crate::server::etcd::EtcdServer;
 use crate::server::wire::Wire;
 
 async fn backend(server: &EtcdServer) -> EtcdBackend {
-    EtcdBackend::connect(&server.url()).await.unwrap()
+    EtcdBackend::connect(server.url()).await.unwrap()
 }
 
 async fn locks(server: &EtcdServer) -> Locks {
@@ -36,9 +36,19 @@ async fn wired(server: &EtcdServer) -> (Wire, EtcdBackend) {
 
 /// A wish of a new id for the lock `a`, with a lease of 5 s.
 fn request(id: u64) -> Request {
-    let name = LockName::new("a").unwrap();
+    lasting(id, 5)
+}
+
+/// The same with a lease of as many seconds.
+fn lasting(id: u64, secs: u64) -> Request {
+    of("a", id, secs)
+}
+
+/// The same for another lock.
+fn of(name: &str, id: u64, secs: u64) -> Request {
+    let name = LockName::new(name).unwrap();
     let entry = tripod::lock::Entry::new(name, HolderId::new(id, 0));
-    Request::new(entry, Duration::from_secs(5)).unwrap()
+    Request::new(entry, Duration::from_secs(secs)).unwrap()
 }
 
 fn permits(n: u32, of: u32) -> Mode {

@@ -22,13 +22,13 @@ async fn works(one: &Locks, other: &Locks) {
     let waiter = tokio::spawn(other.acquire("a").into_future());
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(guard.release().await.unwrap());
-    let next = timeout(Duration::from_secs(5), waiter).await;
+    let next = timeout(Duration::from_secs(20), waiter).await;
     let next = next.unwrap().unwrap().unwrap();
     let unrenewed = one.acquire("b").ttl(Duration::from_secs(2)).renew(false);
     let unrenewed = unrenewed.await.unwrap();
-    let lost = timeout(Duration::from_secs(4), unrenewed.lost()).await;
+    let lost = timeout(Duration::from_secs(20), unrenewed.lost()).await;
     assert_eq!(lost.unwrap(), Loss::Expired);
-    let next_of_lost = timeout(Duration::from_secs(6), other.acquire("b").into_future()).await;
+    let next_of_lost = timeout(Duration::from_secs(20), other.acquire("b").into_future()).await;
     drop(next_of_lost.unwrap().unwrap());
     assert!(next.release().await.unwrap());
 }
@@ -41,7 +41,7 @@ fn tls(certificates: &Certificates) -> Tls {
 async fn tls_keeps_out_whom_the_authority_does_not_vouch_for() {
     let server = EtcdServer::start_tls(false).await;
     let tls = tls(server.certificates());
-    let connect = || EtcdBackend::connect(&server.url());
+    let connect = || EtcdBackend::connect(server.url());
     let (one, other) = (connect().tls(tls.clone()).await, connect().tls(tls).await);
     works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
     // The system's authorities do not know it, nor do others.
@@ -70,7 +70,7 @@ async fn a_server_that_asks_for_a_certificate_is_shown_ours() {
     let ours = tls
         .clone()
         .with_identity(read(certificates.certificate()), read(certificates.key()));
-    let connect = |tls| EtcdBackend::connect(&server.url()).tls(tls);
+    let connect = |tls| EtcdBackend::connect(server.url()).tls(tls);
     let (one, other) = (connect(ours.clone()).await, connect(ours).await);
     works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
     let error = connect(tls).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_the
     let mut server = EtcdServer::start().await;
     server.ask_for_passwords("r", "printer", "canary").await;
     let connect = || {
-        EtcdBackend::connect(&server.url())
+        EtcdBackend::connect(server.url())
             .user("printer", "canary")
             .into_future()
     };
@@ -149,6 +149,8 @@ impl Subscriber for Ear {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        let name = event.metadata().name();
+        let _ = writeln!(self.0.lock().unwrap(), "{name}");
         event.record(&mut self.clone());
     }
 
@@ -167,7 +169,7 @@ async fn passwords_are_told_to_nobody() {
     let heard = Arc::clone(&ear.0);
     // This runtime has one thread: all that happens is heard.
     let _ear = tracing::subscriber::set_default(ear);
-    let connect = EtcdBackend::connect(&server.url()).user("printer", "canary-right");
+    let connect = EtcdBackend::connect(server.url()).user("printer", "canary-right");
     assert!(!format!("{connect:?}").contains("canary"));
     let store = connect.await.unwrap();
     assert!(!format!("{store:?}").contains("canary"));
@@ -175,7 +177,7 @@ async fn passwords_are_told_to_nobody() {
     let guard = locks.acquire("a").await.unwrap();
     assert!(!format!("{locks:?} {guard:?}").contains("canary"));
     for connect in [
-        EtcdBackend::connect(&server.url()).user("printer", "canary-wrong"),
+        EtcdBackend::connect(server.url()).user("printer", "canary-wrong"),
         EtcdBackend::connect("http://printer:canary@127.0.0.1:1"),
         EtcdBackend::connect("nonsense://canary@"),
         EtcdBackend::connect("http://127.0.0.1:1").user("printer", "canary"),
@@ -184,9 +186,6 @@ async fn passwords_are_told_to_nobody() {
         assert!(!told.contains("canary"), "{told}");
     }
     let heard = heard.lock().unwrap();
-    assert!(
-        heard.contains("lock.granted") || heard.len() > 1000,
-        "nothing is heard"
-    );
+    assert!(heard.contains("lock.granted"), "nothing is heard");
     assert!(!heard.contains("canary"));
 }

@@ -1,5 +1,6 @@
 //! Who waits is told, and nobody else.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tripod::lock::{Claimed, Enqueued, Held, LockBackend, Mode};
 
-use super::{backend, claims, granted, locks, permits, request, waits, within};
+use super::{backend, claims, granted, lasting, locks, permits, request, waits, within};
 use crate::server::etcd::EtcdServer;
 
 #[tokio::test]
@@ -67,11 +68,11 @@ async fn an_uncontended_acquisition_is_one_transaction_and_its_release_another()
 async fn a_release_wakes_one_exclusive_waiter_of_many() {
     let server = EtcdServer::start().await;
     let backend = Arc::new(backend(&server).await);
-    let holder = request(1);
+    let holder = lasting(1, 60);
     granted(&backend, &holder).await;
     let (woken, mut listening) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for id in 2..12 {
-        let waiter = request(id);
+        let waiter = lasting(id, 60);
         waits(&backend, &waiter).await;
         let (backend, woken) = (Arc::clone(&backend), Arc::clone(&woken));
         listening.spawn(async move {
@@ -82,6 +83,10 @@ async fn a_release_wakes_one_exclusive_waiter_of_many() {
     sleep(Duration::from_millis(500)).await;
     assert_eq!(woken.load(Ordering::Relaxed), 0);
     assert!(backend.release(holder.entry()).await.unwrap());
+    within(Duration::from_secs(20), "one is woken", async || {
+        woken.load(Ordering::Relaxed) > 0
+    })
+    .await;
     sleep(Duration::from_millis(500)).await;
     assert_eq!(woken.load(Ordering::Relaxed), 1);
 }
@@ -116,7 +121,7 @@ async fn a_watch_ends_with_the_future_that_asked_for_it() {
 async fn a_waiter_is_told_though_the_store_forgot_its_history() {
     let server = EtcdServer::start().await;
     let backend = Arc::new(backend(&server).await);
-    let (holder, waiter) = (request(1), request(2));
+    let (holder, waiter) = (lasting(1, 60), lasting(2, 60));
     granted(&backend, &holder).await;
     waits(&backend, &waiter).await;
     let mut client = server.client(None).await;
@@ -131,7 +136,7 @@ async fn a_waiter_is_told_though_the_store_forgot_its_history() {
     sleep(Duration::from_millis(300)).await;
     assert!(!told.is_finished());
     assert!(backend.release(holder.entry()).await.unwrap());
-    let told = timeout(Duration::from_secs(2), told).await;
+    let told = timeout(Duration::from_secs(20), told).await;
     told.expect("it is told").unwrap().unwrap();
     claims(&backend, &waiter).await;
 }
@@ -141,26 +146,23 @@ async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
     let server = EtcdServer::start().await;
     let backend = backend(&server).await;
     let all: Vec<_> = (0..4)
-        .map(|id| request(id).with_mode(permits(1, 4)))
+        .map(|id| lasting(id, 60).with_mode(permits(1, 4)))
         .collect();
     for one in &all {
         granted(&backend, one).await;
     }
-    let first = request(4).with_mode(permits(2, 4));
-    let second = request(5).with_mode(permits(1, 4));
+    let first = lasting(4, 60).with_mode(permits(2, 4));
+    let second = lasting(5, 60).with_mode(permits(1, 4));
     waits(&backend, &first).await;
     waits(&backend, &second).await;
     let mut last = None;
     for one in all.iter().take(2) {
-        let told = backend.changed(first.entry());
-        let ended = async {
-            sleep(Duration::from_millis(200)).await;
-            backend.release(one.entry()).await
-        };
-        let both = async { tokio::join!(told, ended) };
-        let (told, ended) = timeout(Duration::from_secs(2), both).await.unwrap();
-        told.unwrap();
-        assert!(ended.unwrap());
+        let mut told = pin!(backend.changed(first.entry()));
+        let early = timeout(Duration::from_millis(500), &mut told).await;
+        early.expect_err("nothing ended yet");
+        assert!(backend.release(one.entry()).await.unwrap());
+        let told = timeout(Duration::from_secs(20), told).await;
+        told.expect("it is told").unwrap();
         // Never the one behind before the first.
         let behind = backend.claim(second.entry()).await.unwrap();
         assert!(matches!(behind, Claimed::Waiting(_)), "{behind:?}");
@@ -173,6 +175,25 @@ async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
         ids.contains(&first.entry().holder()) && seen.waiters().len() == 1,
         "{seen:?}"
     );
+}
+
+#[tokio::test]
+async fn whoever_waits_for_more_holders_than_are_compared_is_granted_when_some_end() {
+    let server = EtcdServer::start().await;
+    let (backend, all) = (backend(&server).await, 104);
+    let one = |id| lasting(id, 60).with_mode(permits(1, all));
+    for id in 0..all.into() {
+        granted(&backend, &one(id)).await;
+    }
+    let waiter = one(1_000);
+    waits(&backend, &waiter).await;
+    // The first come is compared last.
+    assert!(backend.release(one(0).entry()).await.unwrap());
+    timeout(Duration::from_secs(20), backend.changed(waiter.entry()))
+        .await
+        .expect("it is told")
+        .unwrap();
+    claims(&backend, &waiter).await;
 }
 
 #[tokio::test]
@@ -201,7 +222,7 @@ async fn permits_that_suffice_are_had_by_all_who_come_at_once() {
     for id in 0..40 {
         let backend = Arc::clone(&backend);
         crowd.spawn(async move {
-            let request = request(id).with_mode(permits(1, 40));
+            let request = lasting(id, 60).with_mode(permits(1, 40));
             while !matches!(
                 backend.enqueue(&request).await.unwrap(),
                 Enqueued::Granted(_)
@@ -212,4 +233,19 @@ async fn permits_that_suffice_are_had_by_all_who_come_at_once() {
     }
     let all = timeout(Duration::from_secs(20), crowd.join_all()).await;
     assert_eq!(all.unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn permits_that_are_free_are_had_at_once_by_all_who_do_not_wait() {
+    let server = EtcdServer::start().await;
+    let backend = Arc::new(backend(&server).await);
+    let mut crowd = JoinSet::new();
+    for id in 0..64 {
+        let backend = Arc::clone(&backend);
+        crowd.spawn(async move {
+            let request = lasting(id, 60).with_mode(permits(1, 64)).without_waiting();
+            granted(&backend, &request).await;
+        });
+    }
+    assert_eq!(crowd.join_all().await.len(), 64);
 }

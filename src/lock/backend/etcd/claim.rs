@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use etcd_client::{Txn, TxnOp};
 use tokio::time::Instant;
 
-use crate::lock::backend::{Claimed, Entry};
+use crate::lock::backend::{Claimed, Entry, Grant};
 use crate::lock::queue::Verdict;
 
-use super::enter::TRIES;
 use super::lease::Lease;
 use super::link::TIMEOUT;
 use super::snapshot::{Answer, Seen, Snapshot};
@@ -16,12 +16,13 @@ use super::table::{Naming, Stage};
 use super::tend;
 use super::trouble::Trouble;
 
+/// How often a grant is tried that others were faster than. Whoever is in line may wait on.
+const TRIES: usize = 32;
+
 /// What a look for a waiter found.
 enum Found {
     /// It was granted, at this revision, and alone.
     Granted(i64),
-    /// What blocked it is there still.
-    Blocked,
     Lock(Snapshot),
     /// A holder, or none.
     Holder(Option<Seen>),
@@ -58,7 +59,7 @@ impl Store {
             }
         }
         // Nothing was sent yet, or all of it ended with its lease or is being removed.
-        naming.gone();
+        naming.ring();
         Ok(Claimed::Gone)
     }
 
@@ -69,6 +70,7 @@ impl Store {
         mut read: Option<Snapshot>,
         until: Instant,
     ) -> Result<Claimed, Trouble> {
+        let mut turn = naming.turn();
         for _ in 0..TRIES {
             let found = match read.take() {
                 Some(snapshot) => Found::Lock(snapshot),
@@ -76,17 +78,13 @@ impl Store {
             };
             let snapshot = match found {
                 Found::Granted(revision) => return naming.now_holds(lease, revision, 0),
-                Found::Blocked => {
-                    naming.confirm()?;
-                    return Ok(Claimed::Waiting(naming.waits(lease)?));
-                }
-                Found::Holder(seen) => return naming.is_holder(lease, seen.as_ref()),
+                Found::Holder(seen) => return naming.is_holder(lease, seen.as_ref(), turn),
                 Found::Lock(snapshot) => snapshot,
             };
             let own = snapshot.of(naming.wish.holder);
             let Some(waiting) = own.filter(|own| !own.is_holder() && own.lease == lease.id())
             else {
-                return naming.is_holder(lease, own);
+                return naming.is_holder(lease, own, turn);
             };
             let (waiter, arrival) = (waiting.waiter(), waiting.revision);
             match snapshot.judge(&waiter, true) {
@@ -100,6 +98,7 @@ impl Store {
                     let blockers = None;
                     naming.settle(Stage::Waiting { arrival, blockers })?;
                     let (floor, _) = snapshot.floor(&naming.wish.keys);
+                    turn = naming.turn();
                     let txn = naming.wish.claim_by(lease.terms(), arrival, &snapshot);
                     let answer = self.take(txn, until).await?;
                     if answer.held() {
@@ -124,13 +123,10 @@ impl Store {
         let wish = &naming.wish;
         let (txn, stage) = match naming.stage() {
             stage @ Stage::Holding => {
-                let get = etcd_client::TxnOp::get(wish.held.as_str(), None);
-                (etcd_client::Txn::new().and_then([get]), stage)
+                let get = TxnOp::get(wish.held.as_str(), None);
+                (Txn::new().and_then([get]), stage)
             }
-            Stage::Waiting { arrival, blockers } => {
-                let txn = wish.claim(lease.terms(), arrival, blockers.as_deref());
-                (txn, Stage::Waiting { arrival, blockers })
-            }
+            stage @ Stage::Waiting { arrival, .. } => (wish.claim(lease.terms(), arrival), stage),
             stage @ (Stage::Unknown | Stage::Leaving | Stage::Left { .. }) => (wish.read(), stage),
         };
         let answer: Answer = self.take(txn, until).await?;
@@ -140,7 +136,6 @@ impl Store {
                 Found::Holder(seen.transpose()?)
             }
             Stage::Waiting { .. } if answer.held() => Found::Granted(answer.revision),
-            Stage::Waiting { .. } if answer.inner_held() => Found::Blocked,
             Stage::Waiting { .. } | Stage::Unknown | Stage::Leaving | Stage::Left { .. } => {
                 Found::Lock(answer.snapshot(&wish.keys)?)
             }
@@ -156,13 +151,13 @@ impl Naming<'_> {
         Ok(Claimed::Granted(grant))
     }
 
-    /// What was found at a holder's key, or nothing.
-    fn is_holder(&self, lease: &Lease, seen: Option<&Seen>) -> Result<Claimed, Trouble> {
+    /// What was found at a holder's key, or nothing, by who began to look at this turn.
+    fn is_holder(&self, lease: &Lease, seen: Option<&Seen>, turn: u64) -> Result<Claimed, Trouble> {
         let Some(seen) = seen.filter(|seen| seen.is_holder() && seen.lease == lease.id()) else {
-            self.gone();
+            self.gone(turn);
             return Ok(Claimed::Gone);
         };
-        let grant = crate::lock::backend::Grant::new(seen.pass()?, lease.proved()?);
+        let grant = Grant::new(seen.pass()?, lease.proved()?);
         self.settle(Stage::Holding)?;
         self.ring();
         Ok(Claimed::Granted(grant))

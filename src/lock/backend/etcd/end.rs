@@ -24,7 +24,7 @@ impl Store {
             return Ok(false);
         }
         let until = Instant::now() + TIMEOUT;
-        let bar = naming.bar();
+        let (bar, turn) = (naming.bar(), naming.turn());
         let released = match self.take(naming.wish.release(bar), until).await {
             Ok(answer) => answer.deleted > 0,
             // What stood under it went with it.
@@ -34,7 +34,7 @@ impl Store {
         if released {
             naming.left(bar.is_some());
         } else if let Stage::Holding = naming.stage() {
-            naming.gone();
+            naming.gone(turn);
         }
         Ok(released)
     }

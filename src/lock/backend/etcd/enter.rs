@@ -15,10 +15,8 @@ use super::store::Store;
 use super::table::{Naming, Stage};
 use super::trouble::Trouble;
 
-/// How often a step is tried that others were faster than. Each time one of them got on.
-pub(super) const TRIES: usize = 32;
-
-/// How often one who may wait races others for a grant before it stands in line.
+/// How often one races others for a grant before it stands in line: in the store's queue, or if it
+/// does not wait, among those of this process.
 const RACES_MAX: usize = 4;
 
 /// How often a lease is sought anew that turns out to be gone.
@@ -35,11 +33,8 @@ impl Store {
         let until = Instant::now() + TIMEOUT;
         let naming = self.table.enter(&self.prefix, request)?;
         if let Stage::Waiting { .. } | Stage::Holding = naming.stage() {
-            match self.pursue(&naming, None, until).await? {
-                Claimed::Granted(grant) => return Ok(Enqueued::Granted(grant)),
-                Claimed::Waiting(standing) => return Ok(Enqueued::Waiting(standing)),
-                Claimed::Foreign(family) => return Ok(Enqueued::Foreign(family)),
-                Claimed::Gone => {}
+            if let Some(enqueued) = self.queued(&naming, None, until).await? {
+                return Ok(enqueued);
             }
         }
         for _ in 0..LEASES_MAX {
@@ -73,7 +68,9 @@ impl Store {
                 0,
             )?));
         }
-        for tried in 0..TRIES {
+        let (mut tried, mut turn) = (0, None);
+        // Each time, one of the others got on.
+        while Instant::now() < until {
             let Look { snapshot, left } = look(naming, &answer)?;
             if left {
                 return Err(Trouble::rejected("the id has left"));
@@ -84,7 +81,7 @@ impl Store {
                         "an entry of a lost lease is there still",
                     ));
                 }
-                return self.queued(naming, Some(snapshot), until).await;
+                return self.entered(naming, Some(snapshot), until).await;
             }
             let candidate = wish.candidate();
             match snapshot.judge(&candidate, waits) {
@@ -95,7 +92,7 @@ impl Store {
                     let txn = wish.enter(terms, blockers.are_there());
                     answer = self.take_to_enter(naming, txn, until).await?;
                     if answer.held() {
-                        return self.entered(naming, &answer, until).await;
+                        return self.now_waits(naming, &answer, until).await;
                     }
                 }
                 // In the queue, one goes after another.
@@ -103,7 +100,7 @@ impl Store {
                     let txn = wish.enter(terms, snapshot.any());
                     answer = self.take_to_enter(naming, txn, until).await?;
                     if answer.held() {
-                        return self.entered(naming, &answer, until).await;
+                        return self.now_waits(naming, &answer, until).await;
                     }
                 }
                 Verdict::Admit => {
@@ -116,12 +113,17 @@ impl Store {
                     }
                 }
             }
+            tried += 1;
+            if tried == RACES_MAX && !waits {
+                turn = self.turn(wish, until).await;
+            }
         }
+        drop(turn);
         Err(Trouble::unavailable("others were faster, again and again"))
     }
 
     /// Just entered the queue.
-    async fn entered(
+    async fn now_waits(
         &self,
         naming: &Naming<'_>,
         answer: &Answer,
@@ -131,24 +133,38 @@ impl Store {
             arrival: answer.revision,
             blockers: None,
         })?;
-        let snapshot = answer.snapshot(&naming.wish.keys)?;
-        self.queued(naming, Some(snapshot), until).await
+        let snapshot = answer.snapshot(&naming.wish.keys);
+        let snapshot = snapshot.map_err(Trouble::after_it_entered)?;
+        self.entered(naming, Some(snapshot), until).await
     }
 
     /// In the queue, or a holder already.
-    async fn queued(
+    async fn entered(
         &self,
         naming: &Naming<'_>,
         snapshot: Option<Snapshot>,
         until: Instant,
     ) -> Result<Enqueued, Trouble> {
-        match self.pursue(naming, snapshot, until).await? {
-            Claimed::Granted(grant) => Ok(Enqueued::Granted(grant)),
-            Claimed::Waiting(standing) => Ok(Enqueued::Waiting(standing)),
-            Claimed::Foreign(family) => Ok(Enqueued::Foreign(family)),
-            // It was there, and ended meanwhile: its lease did, or somebody else's command.
-            Claimed::Gone => Err(Trouble::unavailable("the entry is gone already")),
-        }
+        // It was there, and ended meanwhile: its lease did, or somebody else's command.
+        let gone = || Trouble::unavailable("the entry is gone already");
+        let enqueued = self.queued(naming, snapshot, until).await?;
+        enqueued.ok_or_else(gone)
+    }
+
+    /// What became of an entry that was there when it was last looked at, if it is there yet.
+    async fn queued(
+        &self,
+        naming: &Naming<'_>,
+        snapshot: Option<Snapshot>,
+        until: Instant,
+    ) -> Result<Option<Enqueued>, Trouble> {
+        let claimed = self.pursue(naming, snapshot, until).await;
+        Ok(match claimed.map_err(Trouble::after_it_entered)? {
+            Claimed::Granted(grant) => Some(Enqueued::Granted(grant)),
+            Claimed::Waiting(standing) => Some(Enqueued::Waiting(standing)),
+            Claimed::Foreign(family) => Some(Enqueued::Foreign(family)),
+            Claimed::Gone => None,
+        })
     }
 }
 

@@ -1,15 +1,19 @@
 //! A lease that many entries share, and what is proved of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::lock::lease::Lease as Proved;
 
 use super::trouble::Trouble;
+
+/// How long after a request was given up it may take effect yet, by a generous measure.
+const LATE_MAX: Duration = Duration::from_secs(60);
 
 /// One lease of this process. All entries of one TTL stand under it; a task keeps it alive.
 #[derive(Debug)]
@@ -18,8 +22,10 @@ pub(super) struct Lease {
     proof: watch::Sender<Proof>,
     /// Asks the task for a renewal now.
     asked: Notify,
-    /// Whether something may stand under it that nobody knows of.
-    suspected: AtomicBool,
+    /// When it was last taken into use, or seen to be in use.
+    used: Mutex<Instant>,
+    /// When something last may have come to stand under it that nobody knows of.
+    suspected: Mutex<Option<Instant>>,
     pub(super) tended: AtomicBool,
 }
 
@@ -44,7 +50,8 @@ impl Lease {
             terms,
             proof: watch::Sender::new(Proof::Alive(sent)),
             asked: Notify::new(),
-            suspected: AtomicBool::new(false),
+            used: Mutex::new(sent),
+            suspected: Mutex::default(),
             tended: AtomicBool::new(false),
         }
     }
@@ -135,11 +142,26 @@ impl Lease {
 
     /// Takes note that something may stand under it that nobody knows of.
     pub(super) fn suspect(&self) {
-        self.suspected.store(true, Ordering::Relaxed);
+        *self.suspected.lock() = Some(Instant::now());
     }
 
     pub(super) fn is_suspect(&self) -> bool {
-        self.suspected.load(Ordering::Relaxed)
+        self.suspected.lock().is_some()
+    }
+
+    /// Takes note that all was found and removed that stood under it at `looked`.
+    pub(super) fn cleared(&self, looked: Instant) {
+        let late = self.ttl().max(LATE_MAX);
+        let mut suspected = self.suspected.lock();
+        *suspected = suspected.filter(|suspected| looked < *suspected + late);
+    }
+
+    pub(super) fn use_now(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    pub(super) fn unused_since(&self) -> Instant {
+        *self.used.lock()
     }
 }
 

@@ -16,6 +16,10 @@ use super::trouble::Trouble;
 /// How long a call may take in all, and a server to accept a connection.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a request must have had before its silence is held against the connection that all
+/// share. The renewals of the shortest leases have little more.
+const FAIR: Duration = Duration::from_millis(400);
+
 /// The longest pause before another connection is tried: short beside the shortest lease, which is
 /// two seconds.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -97,6 +101,7 @@ impl Link {
         until: Instant,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Trouble> {
+        let begun = Instant::now();
         let trouble = match timeout_at(until, request).await {
             Ok(Ok(answer)) => {
                 if self.failures.load(Ordering::Relaxed) != 0 {
@@ -105,6 +110,7 @@ impl Link {
                 return Ok(answer);
             }
             Ok(Err(error)) => Trouble::of(&error),
+            Err(_) if until < begun + FAIR => return Err(Trouble::no_answer()),
             Err(_) => Trouble::no_answer(),
         };
         if trouble.is_of_the_way() {

@@ -7,6 +7,7 @@ mod end;
 mod enter;
 mod keys;
 mod lease;
+mod leases;
 mod link;
 mod renew;
 mod snapshot;

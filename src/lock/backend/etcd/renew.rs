@@ -24,6 +24,8 @@ const LOOK_MAX: usize = 64;
 struct Renewing<'a> {
     naming: Naming<'a>,
     lease: Arc<Lease>,
+    /// When it was looked for.
+    turn: u64,
 }
 
 impl Store {
@@ -34,9 +36,14 @@ impl Store {
         let (asked, until) = (Instant::now(), Instant::now() + TIMEOUT);
         let renewing = entries.iter().map(|entry| {
             let naming = self.table.name(entry)?;
+            let turn = naming.turn();
             let lease = naming.lease()?;
             tend::ensure(self, &lease);
-            Some(Renewing { naming, lease })
+            Some(Renewing {
+                naming,
+                lease,
+                turn,
+            })
         });
         let renewing: Vec<_> = renewing.collect();
         let there: Vec<_> = renewing.iter().flatten().collect();
@@ -95,7 +102,7 @@ impl Renewing<'_> {
         proof: Option<&Result<Proved, Trouble>>,
     ) -> Result<Renewed, Trouble> {
         if !found? {
-            self.naming.gone();
+            self.naming.gone(self.turn);
             return Ok(Renewed::Gone);
         }
         if self.naming.confirm().is_err() {

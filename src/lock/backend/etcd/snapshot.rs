@@ -45,10 +45,10 @@ pub(super) struct Note {
     pub(super) metadata: Metadata,
 }
 
-/// Why a waiter waits: while all of these entries are there, it cannot hold.
+/// Why a waiter waits.
 #[derive(Debug)]
 pub(super) struct Blockers {
-    /// Keys, and the revisions that put them.
+    /// Keys, and the revisions that put them: the most important ones if there are many.
     keys: Vec<(String, i64)>,
     /// What to watch, and from which revision on.
     pub(super) watched: (String, Option<String>),
@@ -246,7 +246,7 @@ impl Snapshot {
 }
 
 impl Blockers {
-    /// They are all there still.
+    /// They are there still. It may be able to hold though, for they may not be all.
     pub(super) fn are_there(&self) -> impl Iterator<Item = Compare> {
         self.keys
             .iter()
@@ -254,11 +254,10 @@ impl Blockers {
     }
 }
 
-/// What a transaction answered: which branches it took, from the outermost in, and what was read,
-/// in order.
+/// What a transaction answered: whether its comparisons held, and what was read, in order.
 pub(super) struct Answer {
     pub(super) revision: i64,
-    taken: Vec<bool>,
+    held: bool,
     gets: Vec<Vec<KeyValue>>,
     pub(super) deleted: i64,
 }
@@ -269,34 +268,23 @@ impl Answer {
         let revision = revision.filter(|revision| *revision > 0);
         let mut answer = Self {
             revision: revision.ok_or_else(Trouble::corrupt)?,
-            taken: Vec::new(),
+            held: response.succeeded(),
             gets: Vec::new(),
             deleted: 0,
         };
-        answer.add(response);
-        Ok(answer)
-    }
-
-    fn add(&mut self, response: &TxnResponse) {
-        self.taken.push(response.succeeded());
         for part in response.op_responses() {
             match part {
-                TxnOpResponse::Get(mut get) => self.gets.push(get.take_kvs()),
-                TxnOpResponse::Delete(delete) => self.deleted += delete.deleted(),
-                TxnOpResponse::Txn(inner) => self.add(&inner),
-                TxnOpResponse::Put(_) => {}
+                TxnOpResponse::Get(mut get) => answer.gets.push(get.take_kvs()),
+                TxnOpResponse::Delete(delete) => answer.deleted += delete.deleted(),
+                TxnOpResponse::Txn(_) | TxnOpResponse::Put(_) => {}
             }
         }
+        Ok(answer)
     }
 
     /// Whether the comparisons held.
     pub(super) fn held(&self) -> bool {
-        self.taken.first() == Some(&true)
-    }
-
-    /// Whether those of the inner transaction did, if it was come to.
-    pub(super) fn inner_held(&self) -> bool {
-        self.taken.get(1) == Some(&true)
+        self.held
     }
 
     pub(super) fn got(&self, at: usize) -> &[KeyValue] {

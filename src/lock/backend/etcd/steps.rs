@@ -10,7 +10,7 @@ use crate::lock::queue::{Mode, Waiter};
 
 use super::keys::is_of;
 use super::lease::Terms;
-use super::snapshot::{Blockers, Note, Snapshot};
+use super::snapshot::{Note, Snapshot};
 use super::wish::Wish;
 
 impl Wish {
@@ -49,9 +49,9 @@ impl Wish {
         Txn::new().when(grants).and_then(held).or_else(self.look())
     }
 
-    /// Grants a waiter if nobody holds and nobody is ahead: in any mode, it may hold then. Else,
-    /// if what blocked it does so still, reads nothing; else the lock.
-    pub(super) fn claim(&self, lease: Terms, arrival: i64, blockers: Option<&Blockers>) -> Txn {
+    /// Grants a waiter if nobody holds and nobody is ahead: in any mode, it may hold then. Else
+    /// reads the lock.
+    pub(super) fn claim(&self, lease: Terms, arrival: i64) -> Txn {
         let first = [
             is_of(&self.waiting, arrival),
             self.keys.holders().is_empty(),
@@ -59,17 +59,8 @@ impl Wish {
             // It is among them itself, so they are not none.
             self.keys.as_urgent(self.priority).came_after(arrival - 1),
         ];
-        let otherwise = match blockers {
-            Some(blockers) => {
-                let mut blocked = vec![is_of(&self.waiting, arrival)];
-                blocked.extend(blockers.are_there());
-                let inner = Txn::new().when(blocked).or_else([self.keys.all().get()]);
-                TxnOp::txn(inner)
-            }
-            None => self.keys.all().get(),
-        };
         let txn = Txn::new().when(first).and_then(self.hold(lease, 0));
-        txn.or_else([otherwise])
+        txn.or_else([self.keys.all().get()])
     }
 
     /// Grants a waiter that may hold by this snapshot, if nobody came since whom it has to wait

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, LeaseTimeToLiveOptions, Txn, TxnOp};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::lease::Lease;
 use super::link::{TIMEOUT, Used, pause};
@@ -17,10 +17,6 @@ use super::wish::Wish;
 
 /// Operations in one transaction. Servers allow 128.
 const OPERATIONS_MAX: usize = 120;
-
-/// How long a lease that nobody uses is kept for the next to come: that spares a request, and
-/// costs one in every quarter of its TTL.
-const KEPT_UNUSED: Duration = Duration::from_secs(60);
 
 /// How often it is looked for what nobody names: within an eighth of the TTL, and this at most.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -139,14 +135,12 @@ async fn begin(
 /// Removes what nobody names, until nobody has used the lease for a while.
 async fn clear(store: &Store, lease: &Lease) {
     let pause = (lease.ttl() / 8).min(LOOK_MAX);
-    let (mut used, mut audited) = (Instant::now(), Instant::now());
+    let mut audited = Instant::now();
     loop {
         sleep(pause).await;
         let now = Instant::now();
         let due = store.table.due(lease, now);
-        if due.others || !due.entries.is_empty() || !due.bars.is_empty() {
-            used = now;
-        } else if now >= used + KEPT_UNUSED {
+        if due.over {
             return;
         }
         remove(store, &due.entries, |wish| wish.remove().to_vec()).await;
@@ -154,7 +148,9 @@ async fn clear(store: &Store, lease: &Lease) {
         if lease.is_suspect() && now >= audited + lease.ttl() {
             audited = now;
             // What fails is tried again.
-            drop(audit(store, lease).await);
+            if audit(store, lease).await.is_ok() {
+                lease.cleared(now);
+            }
         }
     }
 }
@@ -178,8 +174,10 @@ async fn audit(store: &Store, lease: &Lease) -> Result<(), Trouble> {
     let used = store.link.used(until).await?;
     let mut client = used.lease();
     let options = LeaseTimeToLiveOptions::new().with_keys();
-    let listed = client.time_to_live(lease.id(), Some(options));
-    let listed = store.link.ask(&used, until, listed).await?;
+    let listed = timeout_at(until, client.time_to_live(lease.id(), Some(options))).await;
+    // That one answer is too large, say, is not held against the link.
+    let listed = listed.map_err(|_| Trouble::no_answer())?;
+    let listed = listed.map_err(|error| Trouble::of(&error))?;
     let unknown = |key: &&[u8]| {
         let holder = store.prefix.holder(key);
         holder.is_some_and(|holder| !store.table.knows(holder))

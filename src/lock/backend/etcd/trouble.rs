@@ -69,6 +69,14 @@ impl Trouble {
         self
     }
 
+    /// The same, where an entry was there before the request that failed.
+    pub(super) fn after_it_entered(mut self) -> Self {
+        if self.is_definite() {
+            self.kind = BackendErrorKind::Indeterminate;
+        }
+        self
+    }
+
     fn new(kind: BackendErrorKind, cause: Cause, text: &str) -> Self {
         let text = text.into();
         Self { kind, cause, text }
@@ -120,9 +128,9 @@ impl Trouble {
             // Said before anything is done. Another proof of who we are is fetched.
             (None, UNAUTHENTICATED) => (Unavailable, Cause::Way),
             _ if says("revision of auth store is old") => (Unavailable, Cause::Way),
-            _ if says("database space exceeded") || says("too many requests") => {
-                (Unavailable, Cause::Other)
-            }
+            _ if says("too many requests") => (Unavailable, Cause::Other),
+            // Said after it was done as well as instead.
+            _ if says("database space exceeded") => (Indeterminate, Cause::Other),
             (None, INVALID_ARGUMENT | PERMISSION_DENIED | FAILED_PRECONDITION | UNIMPLEMENTED)
                 if says("") =>
             {
@@ -194,18 +202,31 @@ fn connecting(error: &(dyn std::error::Error + 'static), text: &mut String) -> O
 }
 
 fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Refused> {
-    use std::io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable,
-    };
+    use std::io::ErrorKind::{AddrNotAvailable, ConnectionRefused};
     let io = error.downcast_ref::<std::io::Error>()?;
     if let Some(rustls::Error::InvalidCertificate(_)) = io.get_ref().and_then(|e| e.downcast_ref())
     {
         return Some(Refused::Certificate);
     }
-    // Only a connection that is being made ends so.
-    let made = matches!(
-        io.kind(),
-        ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable
-    );
+    // Only a connection that is being made ends so. One that is made may find no way later.
+    let made = matches!(io.kind(), ConnectionRefused | AddrNotAvailable);
     made.then_some(Refused::Connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_certainly_did_nothing_is_definite() {
+        const RESOURCE_EXHAUSTED: i32 = 8;
+        let told = |text: &str| Trouble::of_status(RESOURCE_EXHAUSTED, text, None, text);
+        assert!(told("etcdserver: too many requests").is_definite());
+        let full = told("etcdserver: mvcc: database space exceeded");
+        assert!(!full.is_definite());
+        let made = |kind: std::io::ErrorKind| refused(&std::io::Error::from(kind)).is_some();
+        assert!(made(std::io::ErrorKind::ConnectionRefused));
+        assert!(!made(std::io::ErrorKind::HostUnreachable));
+        assert!(!made(std::io::ErrorKind::NetworkUnreachable));
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -31,6 +32,8 @@ struct Known {
     wish: Arc<Wish>,
     lease: Option<Arc<Lease>>,
     stage: Stage,
+    /// Counts what was learned of it: an answer to a question of an earlier turn is of the past.
+    turn: u64,
     /// Requests to enter whose answer is not known, nor may ever be.
     unanswered: u32,
     /// Calls under way that name it.
@@ -73,9 +76,13 @@ pub(super) struct Due {
     pub(super) entries: Vec<Arc<Wish>>,
     /// Bars that have served their time.
     pub(super) bars: Vec<Arc<Wish>>,
-    /// Whether there is anything else.
-    pub(super) others: bool,
+    /// Whether nobody used the lease for so long that it was given up just now.
+    pub(super) over: bool,
 }
+
+/// How long a lease that nobody uses is kept for the next to come: that spares a request, and
+/// costs one in every quarter of its TTL.
+const KEPT_UNUSED: Duration = Duration::from_secs(60);
 
 impl Table {
     /// Names the entry of a request, a new one if there is none.
@@ -86,6 +93,7 @@ impl Table {
             wish: Arc::new(Wish::new(prefix, request)),
             lease: None,
             stage: Stage::Unknown,
+            turn: 0,
             unanswered: 0,
             calls: 0,
             named: Instant::now(),
@@ -127,16 +135,18 @@ impl Table {
         self.known.lock().contains_key(&holder)
     }
 
-    /// What there is to remove of what stands under a lease: what nobody named for its TTL.
+    /// What there is to remove of what stands under a lease: what nobody named for its TTL. A lease
+    /// that nothing stood under for long is given up in the same step.
     pub(super) fn due(&self, lease: &Lease, now: Instant) -> Due {
         let mut due = Due::default();
         let mut known = self.known.lock();
         for found in known.values_mut().filter(|found| found.is_under(lease)) {
+            lease.use_now();
             // Calls under way do not prolong it: they may have been left lying.
             let over = now >= found.named + lease.ttl();
             match found.stage {
-                Stage::Left { barred: false } => due.others = true,
-                _ if !over => due.others = true,
+                Stage::Left { barred: false } => {}
+                _ if !over => {}
                 Stage::Left { .. } => due.bars.push(Arc::clone(&found.wish)),
                 Stage::Unknown | Stage::Waiting { .. } | Stage::Holding | Stage::Leaving => {
                     found.stage = Stage::Leaving;
@@ -146,6 +156,11 @@ impl Table {
                     due.entries.push(Arc::clone(&found.wish));
                 }
             }
+        }
+        due.over = now >= lease.unused_since() + KEPT_UNUSED;
+        if due.over {
+            // Nothing can be put under it any more.
+            lease.lose();
         }
         due
     }
@@ -225,13 +240,21 @@ impl Naming<'_> {
     }
 
     /// Puts it under another lease: what stood under the one before is gone with it.
-    pub(super) fn put_under(&self, lease: &Arc<Lease>) {
-        self.with(|known| {
+    pub(super) fn put_under(&self, lease: &Arc<Lease>) -> Result<(), Trouble> {
+        let put = self.with(|known| {
+            // While the table is locked, nobody finds it unused.
+            if lease.is_lost() {
+                return Err(Trouble::lease_gone());
+            }
+            lease.use_now();
+            known.turn += 1;
             known.lease = Some(Arc::clone(lease));
             if matches!(known.stage, Stage::Waiting { .. } | Stage::Holding) {
                 known.stage = Stage::Unknown;
             }
+            Ok(())
         });
+        put.unwrap_or_else(|| Err(Trouble::outlived()))
     }
 
     /// Takes note that a request to enter goes out, unless the id has left.
@@ -260,7 +283,10 @@ impl Naming<'_> {
     /// Takes note of what is in the store; unless it is being removed, which an answer that came
     /// late finds: then nobody may count on it.
     pub(super) fn settle(&self, stage: Stage) -> Result<(), Trouble> {
-        self.count_on(|known| known.stage = stage)
+        self.count_on(|known| {
+            known.turn += 1;
+            known.stage = stage;
+        })
     }
 
     /// What was found is counted on for a TTL from now.
@@ -283,10 +309,17 @@ impl Naming<'_> {
         }
     }
 
-    /// Takes note that nothing was found, unless a request to enter is unanswered.
-    pub(super) fn gone(&self) {
+    /// What is learned from now on is of this turn.
+    pub(super) fn turn(&self) -> u64 {
+        self.with(|known| known.turn).unwrap_or_default()
+    }
+
+    /// Takes note that nothing was found, by who looked at this turn. What was learned since says
+    /// more: it may have entered after that look.
+    pub(super) fn gone(&self, turn: u64) {
         self.with(|known| {
-            if !matches!(known.stage, Stage::Leaving | Stage::Left { .. }) {
+            let leaves = matches!(known.stage, Stage::Leaving | Stage::Left { .. });
+            if !leaves && known.turn == turn {
                 known.stage = Stage::Unknown;
             }
         });
@@ -343,3 +376,6 @@ impl Drop for Naming<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
