@@ -30,7 +30,7 @@ async fn is_handed_over(one: &Locks, other: &Locks, name: &str) -> bool {
     let began = Instant::now();
     assert!(guard.release().await.unwrap());
     assert!(waiter.await.unwrap().unwrap().release().await.unwrap());
-    began.elapsed() < Duration::from_millis(500)
+    began.elapsed() < 5 * SECOND
 }
 
 #[tokio::test]
@@ -84,8 +84,8 @@ async fn a_server_that_hangs_does_not_delay_renewals_at_the_others() {
         if round == 0 {
             first = took;
         }
-        // A lease of 400 ms gives a call 100 ms.
-        assert!(took < Duration::from_millis(100), "{round}: {took:?}");
+        // A call that waited for the server that hangs would take two.
+        assert!(took < SECOND, "{round}: {took:?}");
     }
     assert!(
         first >= Duration::from_millis(15),
@@ -122,7 +122,9 @@ async fn leases_survive_that_another_server_hangs() {
 #[tokio::test]
 async fn a_hand_over_is_told_after_the_server_with_the_subscription_is_lost() {
     let mut cluster = RedisCluster::start().await;
-    let (one, other) = (locks(&cluster).await, locks(&cluster).await);
+    let one = locks(&cluster).await;
+    // One subscription, so that its carrier is the waiter's.
+    let other = one.clone();
     let name = cluster.names(0, 1).remove(0);
     assert!(is_handed_over(&one, &other, &name).await);
     for server in &cluster.servers {

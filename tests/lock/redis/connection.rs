@@ -109,7 +109,7 @@ async fn a_subscription_that_is_cut_off_is_made_again_and_what_was_missed_is_loo
         let began = Instant::now();
         drop(guard);
         let guard = waiter.await.unwrap().unwrap();
-        // The poll that is the net under it would come after tens of seconds.
+        // The poll that is the net under it would come after seven seconds and more.
         assert!(
             began.elapsed() < 5 * SECOND,
             "{round}: {:?}",

@@ -122,7 +122,7 @@ async fn a_lock_is_handed_over_by_a_message_and_leaves_only_its_counter() {
     let (one, other) = (locks(&server).await, locks(&server).await);
     let guard = one.acquire("a/{b} c").metadata("me").await.unwrap();
     let waiter = tokio::spawn(other.acquire("a/{b} c").into_future());
-    sleep(Duration::from_millis(300)).await;
+    until_it_waits(&one, "a/{b} c").await;
     let began = Instant::now();
     assert!(guard.release().await.unwrap());
     let guard = waiter.await.unwrap().unwrap();

@@ -235,7 +235,11 @@ async fn passwords_of_a_server_are_told_to_nobody() {
         let error = RedisBackend::connect(url).await.unwrap_err();
         let told = told(&error);
         // The path of a socket is not secret, nor is what stands for a protocol.
-        let told = told.replace(": canary", "");
+        let told = if url.contains("protocol=") || url.starts_with("unix:") {
+            told.replace(": canary", "")
+        } else {
+            told
+        };
         assert!(!told.contains("canary"), "{url}: {told}");
     }
     Leaks::check();

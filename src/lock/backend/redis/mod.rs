@@ -56,7 +56,7 @@ pub use connect::ConnectRedis;
 /// ACL SETUSER locks on >password ~tripod:* &tripod:* +info +ping +subscribe +evalsha +script|load
 ///     +time +hget +hgetall +hset +hdel +pexpireat +publish
 /// ```
-/// and in a cluster `+cluster|slots`. The sentinels' own users, if they have any, need
+/// and in a cluster `+cluster|slots +asking`. The sentinels' own users, if they have any, need
 /// `+sentinel|get-master-addr-by-name`.
 pub struct RedisBackend {
     servers: Servers,
@@ -120,6 +120,10 @@ impl LockBackend for RedisBackend {
                 .arg(self.subscription.channel())
                 .arg(request.metadata().as_str());
             let enqueued = self.take(Verb::Enqueue, &step, answer::enqueued).await?;
+            if matches!(enqueued, Ok(Enqueued::Granted(_))) {
+                // Others of this process may listen for an entry that was asked for again.
+                self.subscription.bells().ring(request.entry().holder());
+            }
             enqueued.map_err(|other| {
                 BackendError::new(BackendErrorKind::Rejected, Verb::Enqueue).with_source(other)
             })

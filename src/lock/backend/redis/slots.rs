@@ -14,7 +14,11 @@ impl Address {
     pub(super) fn parse(text: &str, asked: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let port = port.parse().ok()?;
-        let host = if host.is_empty() { &asked.host } else { host };
+        let host = if matches!(host, "" | "?") {
+            &asked.host
+        } else {
+            host
+        };
         let host = host.to_owned();
         Some(Self { host, port })
     }
