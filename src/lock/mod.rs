@@ -79,7 +79,7 @@
 //! | `EtcdBackend` (feature `etcd`) | the leader's, monotonic | whole seconds, rounded up, and at least what the server grants: 2 s by default. Entries of one TTL share a lease: what is not renewed is removed by the process, and if that dies, by the store within one more TTL | the revision of the transaction that grants | nothing. Leases begin anew with a new leader: what the dead held is free up to a TTL later. A cluster restored from a snapshot loses what came after it, tokens included |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
 //! | `ZooKeeperBackend` (feature `zookeeper`) | the leader's, monotonic | the session's timeout, 30 s unless the backend is told otherwise; longer ones are refused | the number of the transaction that granted (zxid) | nothing; sessions are counted anew, so locks of the dead live longer by as much |
-//! | `PostgresBackend` (feature `postgres`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | a sequence | nothing; at a failover what was not replicated |
+//! | `PostgresBackend` (feature `postgres`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | a sequence; a backup that is restored sets it back | nothing; at a failover what was not replicated |
 //!
 //! # What it costs
 //!

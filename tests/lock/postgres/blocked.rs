@@ -2,38 +2,79 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
-use tripod::lock::{BackendErrorKind, Enqueued, LockBackend, Renewed};
+use futures_util::future::{join, join_all};
+use tokio::time::{sleep, timeout};
+use tripod::lock::{BackendErrorKind, Claimed, Enqueued, LockBackend, Locks, Loss, Renewed};
 
-use super::{entry, request, server, store};
+use crate::server::Process;
+use crate::server::postgres::PostgresServer;
+
+use super::{entry, request, server, store, until};
 
 const TTL: Duration = Duration::from_secs(60);
+
+/// Does this, and keeps the locks that it took.
+async fn block(server: &PostgresServer, sql: &str) -> Process {
+    let block = server.meanwhile(&format!("BEGIN; {sql}; SELECT pg_sleep(600)"));
+    let sleeps = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    until(server, sleeps).await;
+    block
+}
+
+async fn block_row(server: &PostgresServer, count: u64) -> Process {
+    let row = format!(
+        "SELECT * FROM tripod.entry WHERE holder = '\\x{:016x}{count:016x}' FOR UPDATE",
+        1
+    );
+    block(server, &row).await
+}
+
+/// Ends what blocks.
+fn unblock(server: &PostgresServer) {
+    server.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+    );
+}
 
 #[tokio::test]
 async fn a_name_that_is_blocked_is_unavailable_and_blocks_no_other() {
     let server = server(&["fsync=off"]).await;
     let store = store(&server).await;
-    let block = "BEGIN; SELECT tripod.enter('blocked'); SELECT pg_sleep(60)";
-    let _blocked = server.meanwhile(block);
-    sleep(Duration::from_millis(500)).await;
-    let began = Instant::now();
+    let _blocked = block(&server, "SELECT tripod.enter('blocked')").await;
     let blocked: Vec<_> = (0..3).map(|id| request("blocked", id, TTL)).collect();
-    let blocked = blocked.iter().map(|request| store.enqueue(request));
-    let blocked = futures_util::future::join_all(blocked);
+    let blocked = join_all(blocked.iter().map(|request| store.enqueue(request)));
     let free = request("free", 9, TTL);
-    let free = async {
-        sleep(Duration::from_millis(100)).await;
-        let began = Instant::now();
-        let enqueued = store.enqueue(&free).await.unwrap();
-        assert!(matches!(enqueued, Enqueued::Granted(_)));
-        assert!(began.elapsed() < Duration::from_millis(500));
-    };
-    let (blocked, ()) = futures_util::future::join(blocked, free).await;
+    let (blocked, free) = join(blocked, store.enqueue(&free)).await;
+    assert!(matches!(free.unwrap(), Enqueued::Granted(_)));
     for answer in blocked {
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn calls_for_a_name_that_is_blocked_keep_no_lease_from_being_renewed() {
+    let server = server(&["fsync=off"]).await;
+    let store = store(&server).await;
+    let _ = store.enqueue(&request("free", 99, TTL)).await.unwrap();
+    let _blocked = block(&server, "SELECT tripod.enter('blocked')").await;
+    let blocked: Vec<_> = (0..40).map(|id| request("blocked", id, TTL)).collect();
+    let blocked = join_all(blocked.iter().map(|request| store.enqueue(request)));
+    let renewing = async {
+        for _ in 0..20 {
+            sleep(Duration::from_millis(50)).await;
+            let renewed = store.renew(&[entry("free", 99)]).await;
+            assert!(
+                matches!(renewed[..], [Ok(Renewed::Alive(_))]),
+                "{renewed:?}"
+            );
+        }
+    };
+    let (blocked, ()) = join(blocked, renewing).await;
+    for answer in blocked {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
+    }
 }
 
 #[tokio::test]
@@ -43,13 +84,9 @@ async fn a_row_that_is_blocked_keeps_no_other_from_being_renewed() {
     for count in 0..3 {
         let _ = store.enqueue(&request("a", count, TTL)).await.unwrap();
     }
-    let block = "BEGIN; SELECT * FROM tripod.entry
-        WHERE holder = '\\x00000000000000010000000000000001' FOR UPDATE; SELECT pg_sleep(60)";
-    let _blocked = server.meanwhile(block);
-    sleep(Duration::from_millis(500)).await;
+    let _blocked = block_row(&server, 1).await;
     let entries = [2, 1, 7, 0].map(|count| entry("a", count));
-    let renewing = timeout(Duration::from_secs(3), store.renew(&entries));
-    let renewed = renewing.await.unwrap();
+    let renewed = store.renew(&entries).await;
     let [
         Ok(Renewed::Alive(_)),
         Err(error),
@@ -63,18 +100,75 @@ async fn a_row_that_is_blocked_keeps_no_other_from_being_renewed() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_blocked_costs_its_own_lease_only_however_short_the_others() {
+    let server = server(&["fsync=off"]).await;
+    let locks = Locks::new(store(&server).await);
+    let ttl = Duration::from_secs(3);
+    let free = locks.acquire("free").ttl(ttl).await.unwrap();
+    let blocked = locks.acquire("blocked").ttl(ttl).await.unwrap();
+    let row = "SELECT * FROM tripod.entry WHERE name = 'blocked' FOR UPDATE";
+    let _blocked = block(&server, row).await;
+    assert_eq!(blocked.lost().await, Loss::Expired);
+    sleep(ttl).await;
+    free.check().unwrap();
+    assert!(free.release().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_claim_that_waited_takes_nothing_from_what_was_renewed_meanwhile() {
+    let server = server(&["fsync=off"]).await;
+    let store = store(&server).await;
+    let end = "SELECT expires FROM tripod.entry WHERE holder = decode(
+        '00000000000000010000000000000001', 'hex')";
+    // A claim waits for a second at most, which may be too short here.
+    for _ in 0..20 {
+        for count in [1, 2] {
+            let _ = store.enqueue(&request("a", count, TTL)).await.unwrap();
+        }
+        server.query("UPDATE tripod.entry SET expires = now() WHERE token IS NULL");
+        let _blocked = block_row(&server, 2).await;
+        let mine = entry("a", 1);
+        let renewing = async {
+            let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            until(&server, waits).await;
+            let renewed = store.renew(&[entry("a", 1)]).await;
+            assert!(
+                matches!(renewed[..], [Ok(Renewed::Alive(_))]),
+                "{renewed:?}"
+            );
+            let renewed = server.query(end).concat();
+            unblock(&server);
+            renewed
+        };
+        let (claimed, renewed) = join(store.claim(&mine), renewing).await;
+        if let Ok(claimed) = claimed {
+            assert!(matches!(claimed, Claimed::Granted(_)));
+            let claimed = server.query(end).concat();
+            let kept = format!("SELECT '{claimed}'::timestamptz >= '{renewed}'::timestamptz");
+            assert_eq!(server.query(&kept), ["t"], "{claimed} {renewed}");
+            return;
+        }
+    }
+    panic!("no claim came through");
+}
+
+#[tokio::test]
 async fn an_entry_that_is_renewed_while_another_finds_it_over_stays() {
     let server = server(&["fsync=off"]).await;
     let store = store(&server).await;
-    let brief = Duration::from_secs(2);
+    let brief = Duration::from_secs(6);
     let _ = store.enqueue(&request("a", 1, brief)).await.unwrap();
-    sleep(Duration::from_millis(1500)).await;
+    let end = server.query("SELECT expires FROM tripod.entry").concat();
+    sleep(Duration::from_secs(4)).await;
     // A renewal in time, whose commit comes when the lease would have been over.
-    let renew = "BEGIN; SELECT tripod.renew(ARRAY['a'::bytea],
-            ARRAY['\\x00000000000000010000000000000001'::bytea], false);
-        SELECT pg_sleep(1); COMMIT";
-    let _renewed = server.meanwhile(renew);
-    sleep(Duration::from_millis(700)).await;
+    let renew = format!(
+        "BEGIN; SELECT tripod.renew(ARRAY['a'::bytea],
+            ARRAY['\\x00000000000000010000000000000001'::bytea]);
+        SELECT pg_sleep(extract(epoch FROM '{end}'::timestamptz - clock_timestamp()) + 0.5);
+        COMMIT"
+    );
+    let _renewed = server.meanwhile(&renew);
+    until(&server, &format!("SELECT clock_timestamp() > '{end}'")).await;
     let enqueued = store.enqueue(&request("a", 2, TTL).without_waiting()).await;
     assert!(matches!(enqueued.unwrap(), Enqueued::Held));
     let renewed = store.renew(&[entry("a", 1)]).await;
@@ -91,7 +185,7 @@ async fn dropped_calls_leave_no_connection_behind() {
         let _ = timeout(time, store.enqueue(&request)).await;
     }
     let _ = store.enqueue(&request("a", 1, TTL)).await.unwrap();
-    let open = "SELECT count(*) <= 9 FROM pg_stat_activity WHERE application_name = 'tripod'";
-    sleep(Duration::from_millis(200)).await;
-    assert_eq!(server.query(open), ["t"]);
+    // Eight, one that listens, and one that renews.
+    let open = "SELECT count(*) <= 10 FROM pg_stat_activity WHERE application_name = 'tripod'";
+    until(&server, open).await;
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-use tripod::lock::{LockBackend, Renewed};
+use tokio::time::{Instant, sleep, timeout};
+use tripod::lock::{Claimed, LockBackend, PostgresBackend};
 
 use crate::server::postgres::PostgresServer;
 
-use super::{entry, locks, request, server, store};
+use super::{entry, locks, request, server, store, until};
 
 fn entries(server: &PostgresServer) -> Vec<String> {
     server.query("SELECT count(*) FROM tripod.entry")
@@ -18,7 +18,7 @@ async fn handed_over(server: &PostgresServer, between: impl AsyncFnOnce()) -> Du
     let (one, other) = (locks(server).await, locks(server).await);
     let guard = one.acquire("a/{b} c").metadata("me").await.unwrap();
     let waiter = tokio::spawn(other.acquire("a/{b} c").into_future());
-    sleep(Duration::from_millis(300)).await;
+    until(server, "SELECT count(*) = 2 FROM tripod.entry").await;
     between().await;
     let began = Instant::now();
     assert!(guard.release().await.unwrap());
@@ -28,12 +28,21 @@ async fn handed_over(server: &PostgresServer, between: impl AsyncFnOnce()) -> Du
     took
 }
 
+/// Nobody has looked for seconds, so nobody polls.
+async fn nobody_looks(server: &PostgresServer) {
+    let quiet = "SELECT bool_and(query_start < clock_timestamp() - interval '3 seconds')
+        FROM pg_stat_activity WHERE application_name = 'tripod' AND query ~ 'peek|claim|enqueue'";
+    until(server, quiet).await;
+}
+
+/// The time before who waits looks by itself is that of a lease.
+const TOLD: Duration = Duration::from_secs(10);
+
 #[tokio::test]
 async fn a_lock_is_handed_over_by_a_notification_and_leaves_nothing() {
     let server = server(&["fsync=off"]).await;
-    let took = handed_over(&server, async || {}).await;
-    // The poll that is the net under it would come after seconds.
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    let took = handed_over(&server, async || nobody_looks(&server).await).await;
+    assert!(took < TOLD, "{took:?}");
     assert_eq!(entries(&server), ["0"]);
     let advisory = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
     assert_eq!(server.query(advisory), ["0"]);
@@ -47,13 +56,30 @@ async fn severed_connections_are_made_anew_and_listen() {
     let took = handed_over(&server, async || {
         let cut: usize = server.query(cut).concat().parse().unwrap();
         assert!(cut >= 4, "{cut}");
-        sleep(Duration::from_secs(1)).await;
-        let listen = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^LISTEN'
+        let listen = "SELECT count(*) = 2 FROM pg_stat_activity WHERE query ~ '^LISTEN'
             AND application_name = 'tripod'";
-        assert_eq!(server.query(listen), ["2"]);
+        until(&server, listen).await;
+        nobody_looks(&server).await;
     })
     .await;
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < TOLD, "{took:?}");
+}
+
+#[tokio::test]
+async fn who_cannot_listen_looks_and_goes_on_waiting() {
+    let server = server(&["fsync=off"]).await;
+    let connect = PostgresBackend::connect(server.url()).without_listening();
+    let store = connect.await.unwrap();
+    let ttl = Duration::from_secs(60);
+    for count in [1, 2] {
+        let _ = store.enqueue(&request("a", count, ttl)).await.unwrap();
+    }
+    let waiter = entry("a", 2);
+    let mut changed = store.changed(&waiter);
+    let looking = timeout(Duration::from_secs(3), &mut changed).await;
+    assert!(looking.is_err(), "nothing has changed");
+    assert!(store.release(&entry("a", 1)).await.unwrap());
+    timeout(TOLD, changed).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -80,20 +106,46 @@ async fn names_that_nobody_touches_are_swept() {
 }
 
 #[tokio::test]
+async fn a_claim_sweeps_too() {
+    let server = server(&["fsync=off"]).await;
+    let store = store(&server).await;
+    let ttl = Duration::from_secs(60);
+    for (name, count) in [("a", 1), ("a", 2), ("once", 3)] {
+        let _ = store.enqueue(&request(name, count, ttl)).await.unwrap();
+    }
+    server.query("UPDATE tripod.entry SET expires = now() WHERE name = 'once'");
+    store.release(&entry("a", 1)).await.unwrap();
+    server.query("SELECT setval('tripod.fencing_token', 1023)");
+    let claimed = store.claim(&entry("a", 2)).await.unwrap();
+    assert!(matches!(claimed, Claimed::Granted(_)));
+    assert_eq!(entries(&server), ["1"]);
+}
+
+#[tokio::test]
 async fn the_sweep_spares_what_is_renewed() {
     let server = server(&["fsync=off"]).await;
     let store = store(&server).await;
-    let ttl = Duration::from_secs(1);
+    let ttl = Duration::from_secs(60);
     let _ = store.enqueue(&request("kept", 1, ttl)).await.unwrap();
-    for _ in 0..30 {
-        sleep(Duration::from_millis(100)).await;
-        let renewed = store.renew(&[entry("kept", 1)]).await;
-        assert!(matches!(renewed[..], [Ok(Renewed::Alive(_))]));
-    }
-    server.query("SELECT tripod.sweep(clock_timestamp())");
+    let end = server.query("SELECT expires FROM tripod.entry").concat();
+    let renew = "BEGIN; SELECT tripod.renew(ARRAY['kept'::bytea],
+            ARRAY['\\x00000000000000010000000000000001'::bytea]);
+        SELECT pg_sleep(3); COMMIT";
+    let _renewed = server.meanwhile(renew);
+    let sleeps = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    until(&server, sleeps).await;
+    // As it was before, it is over.
+    let sweep = format!("SELECT tripod.sweep('{end}')");
+    server.query(&sweep);
     assert_eq!(entries(&server), ["1"]);
-    sleep(Duration::from_millis(1100)).await;
-    server.query("SELECT tripod.sweep(clock_timestamp())");
+    until(
+        &server,
+        &format!("SELECT expires > '{end}' FROM tripod.entry"),
+    )
+    .await;
+    server.query(&sweep);
+    assert_eq!(entries(&server), ["1"]);
+    server.query("SELECT tripod.sweep('infinity')");
     assert_eq!(entries(&server), ["0"]);
 }
 
@@ -113,10 +165,9 @@ async fn a_renewal_writes_no_index() {
     }
     // What was counted is told at the latest when its connection ends.
     drop(store);
-    sleep(Duration::from_secs(1)).await;
-    let updates = "SELECT n_tup_upd, n_tup_upd - n_tup_hot_upd < 50 FROM pg_stat_user_tables
-        WHERE relname = 'entry'";
-    assert_eq!(server.query(updates), ["1000|t"]);
+    let updates = "SELECT n_tup_upd = 1000 AND n_tup_upd - n_tup_hot_upd < 50
+        FROM pg_stat_user_tables WHERE relname = 'entry'";
+    until(&server, updates).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod secrets;
 use std::error::Error;
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tripod::lock::{BackendError, Entry, HolderId, LockName, Locks, PostgresBackend, Request};
 
 use crate::server::postgres::PostgresServer;
@@ -23,6 +24,17 @@ async fn server(settings: &[&str]) -> PostgresServer {
 
 async fn store(server: &PostgresServer) -> PostgresBackend {
     PostgresBackend::connect(server.url()).await.unwrap()
+}
+
+/// Waits until the server answers yes.
+async fn until(server: &PostgresServer, question: &str) {
+    for _ in 0..500 {
+        if server.query(question) == ["t"] {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{question}");
 }
 
 async fn locks(server: &PostgresServer) -> Locks {

@@ -1,7 +1,9 @@
 //! The schema: who makes it, who may use it, and what does not do.
 
 use std::error::Error;
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tripod::lock::{BackendError, BackendErrorKind, Locks, PostgresBackend, SchemaError};
 
 use crate::scenario::acquire_contend_lose_release;
@@ -105,4 +107,99 @@ async fn a_server_that_takes_no_writes_is_unavailable() {
         told.contains("Unavailable") && told.contains("read-only"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_took_no_writes_is_left() {
+    let server = server(&["fsync=off"]).await;
+    server.query("CREATE ROLE locks LOGIN SUPERUSER");
+    let url = server.url_of_user("locks", "");
+    let locks = Locks::new(PostgresBackend::connect(&url).await.unwrap());
+    drop(locks.try_acquire("a").await.unwrap());
+    // Of connections that are made from now on.
+    server.query("ALTER ROLE locks SET default_transaction_read_only = on");
+    server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locks'");
+    let mut told = String::new();
+    for _ in 0..100 {
+        if let Err(error) = locks.try_acquire("b").await {
+            told = format!("{error:?}");
+            if told.contains("read-only") {
+                break;
+            }
+        }
+    }
+    assert!(told.contains("read-only"), "{told}");
+    server.query("ALTER ROLE locks RESET default_transaction_read_only");
+    // The one that listens asks now and then too, and may have opened another before.
+    for _ in 0..3 {
+        if locks
+            .try_acquire("c")
+            .await
+            .is_ok_and(|guard| guard.is_some())
+        {
+            return;
+        }
+    }
+    panic!("it stays with a connection that takes no writes");
+}
+
+#[tokio::test]
+async fn of_several_servers_it_takes_one_that_takes_writes() {
+    let replica = server(&["fsync=off", "default_transaction_read_only=on"]);
+    let primary = server(&["fsync=off"]);
+    let (replica, primary) = (replica.await, primary.await);
+    let (first, second) = (replica.port(), primary.port());
+    let url = format!("postgres://postgres@127.0.0.1:{first},127.0.0.1:{second}/postgres");
+    let locks = Locks::new(PostgresBackend::connect(url).await.unwrap());
+    let guard = locks.acquire("a").await.unwrap();
+    assert_eq!(primary.query("SELECT count(*) FROM tripod.entry"), ["1"]);
+    assert!(guard.release().await.unwrap());
+}
+
+/// What takes precedence over the server's own where a call is not of the very types.
+const HOSTILE: &str = "SET ROLE mallory;
+    CREATE FUNCTION public.taken(bigint, interval) RETURNS interval LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''taken''; END';
+    CREATE OPERATOR public.* (LEFTARG = bigint, RIGHTARG = interval, FUNCTION = public.taken);
+    CREATE FUNCTION public.taken(numeric, integer) RETURNS numeric LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''taken''; END';
+    CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = public.taken);
+    CREATE FUNCTION public.cardinality(bytea[]) RETURNS integer LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''taken''; END';
+    CREATE FUNCTION public.array_fill(bigint, integer[]) RETURNS bigint[] LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''taken''; END';";
+
+#[tokio::test]
+async fn functions_that_others_put_on_the_path_are_not_run() {
+    let server = server(&["fsync=off"]).await;
+    server.query("CREATE ROLE mallory; GRANT CREATE, USAGE ON SCHEMA public TO mallory");
+    server.query(HOSTILE);
+    let taken = "SET search_path = public; SELECT 1::bigint * interval '1 second'";
+    assert!(!server.allows(taken), "the attack is none");
+    // Even where the path has them before the server's own.
+    for path in ["public", "public, pg_catalog"] {
+        server.query(&format!("ALTER ROLE postgres SET search_path = {path}"));
+        acquire_contend_lose_release(&locks(&server).await, &locks(&server).await).await;
+        let locks = locks(&server).await;
+        let ttl = Duration::from_secs(2);
+        let guard = locks.acquire("a").ttl(ttl).await.unwrap();
+        assert_eq!(
+            locks.inspect(guard.name()).await.unwrap().holders().len(),
+            1
+        );
+        sleep(2 * ttl).await;
+        assert!(guard.release().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_somebody_else_is_not_taken_over() {
+    let server = PostgresServer::start();
+    server.query("CREATE ROLE mallory; GRANT CREATE ON DATABASE postgres TO mallory");
+    server.query("SET ROLE mallory; CREATE SCHEMA tripod");
+    let error = PostgresBackend::migrate(server.url()).await.unwrap_err();
+    assert_eq!(*why(&error), SchemaError::Foreign);
+    server.query("CREATE ROLE admin LOGIN IN ROLE mallory");
+    let admin = server.url_of_user("admin", "");
+    PostgresBackend::migrate(admin).await.unwrap();
 }

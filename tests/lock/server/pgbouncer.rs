@@ -25,7 +25,7 @@ impl PgBouncer {
             "[databases]\n* = host=127.0.0.1 port={}\n\
             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
             auth_type = trust\nauth_file = {}\npool_mode = transaction\nserver_reset_query =\n\
-            default_pool_size = 4\n",
+            default_pool_size = 4\nmax_client_conn = 1000\n",
             server.port(),
             users.display(),
         );

@@ -49,7 +49,7 @@ pub(super) fn claimed(rows: &[Row], sent: Instant) -> Result<Claimed, Garbled> {
     })
 }
 
-/// For each entry what became of it, or that its row was locked for too long.
+/// For each entry what became of it, or that its row was locked.
 pub(super) fn renewed(
     rows: &[Row],
     sent: Instant,

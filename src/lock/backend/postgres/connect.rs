@@ -60,8 +60,8 @@ impl ConnectPostgres {
         self
     }
 
-    /// At most so many connections, beside the one that listens: 1 or more, at first 8. They are
-    /// opened when they are needed. A step takes one for a round trip.
+    /// At most so many connections, beside the one that listens and the one that renews: 1 or
+    /// more, at first 8. They are opened when they are needed. A step takes one for a round trip.
     pub fn pool_size(mut self, size: usize) -> Self {
         self.pool_size = size;
         self
@@ -98,6 +98,8 @@ impl ConnectPostgres {
             .await
             .map_err(|_| silent())??;
         let pool = Pool::new(way.clone(), self.pool_size).ok_or_else(no_pool)?;
+        // Steps that wait for a name may take all of the others.
+        let renewals = Pool::new(way.clone(), 1).ok_or_else(no_pool)?;
         let bells = Arc::<Bells>::default();
         let listens = match &self.listening {
             Listening::ByTheSame => Some(way),
@@ -108,7 +110,12 @@ impl ConnectPostgres {
             Some(way) => Some(Ear::new(way, pool.clone(), Arc::clone(&bells)).await?),
             None => None,
         };
-        Ok(PostgresBackend { pool, bells, ear })
+        Ok(PostgresBackend {
+            pool,
+            renewals,
+            bells,
+            ear,
+        })
     }
 }
 

@@ -10,15 +10,11 @@ use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 /// A failure to connect, after which nothing was asked.
 pub(super) fn unreached(error: tokio_postgres::Error, verb: Verb) -> BackendError {
     use BackendErrorKind::{Rejected, Unavailable};
-    let kind = match (error.as_db_error(), error.source()) {
-        (Some(answer), _) if refuses(answer) => Rejected,
-        (Some(_), _) => Unavailable,
-        (None, _) if is_of_tls(&error) => Rejected,
-        (None, Some(cause)) if cause.is::<io::Error>() => Unavailable,
-        (None, _) if error.is_closed() => Unavailable,
-        // The client's own words: no password, an authentication that it does not know.
-        (None, _) => Rejected,
+    let refused = match error.as_db_error() {
+        Some(answer) => refuses(answer),
+        None => is_of_tls(&error) || is_of_settings(&error),
     };
+    let kind = if refused { Rejected } else { Unavailable };
     BackendError::new(kind, verb).with_source(cause(error))
 }
 
@@ -72,6 +68,11 @@ fn refuses(answer: &DbError) -> bool {
     *answer.code() != SqlState::READ_ONLY_SQL_TRANSACTION && refusals.contains(&class(answer))
 }
 
+/// Whether the server is a replica now, or was made to take no writes.
+pub(super) fn takes_no_writes(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
 fn class(answer: &DbError) -> &str {
     answer.code().code().get(..2).unwrap_or_default()
 }
@@ -81,6 +82,16 @@ pub(super) fn is_of_tls(error: &tokio_postgres::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     let inner = cause.and_then(|cause: &io::Error| cause.get_ref());
     inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+}
+
+/// Whether it is of what the URL says: no password, an authentication that the client does not know,
+/// TLS where the server has none. The client tells these apart by its words alone.
+fn is_of_settings(error: &tokio_postgres::Error) -> bool {
+    let text = error.to_string();
+    let broken = error.source().is_some_and(<dyn Error>::is::<io::Error>);
+    text.starts_with("authentication error")
+        || text.starts_with("invalid configuration")
+        || text.starts_with("error performing TLS handshake") && !broken
 }
 
 /// What says most: the client's own errors name only the kind of their cause.

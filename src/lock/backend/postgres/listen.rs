@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
@@ -158,6 +159,8 @@ impl Listening {
         let listens = timeout(TIME_MAX, client.batch_execute(&listen)).await;
         listens.map_err(|_| silent())?.map_err(unconnected)?;
         loop {
+            // One that came too late is not of this connection, nor of this time.
+            while self.echo.notified().now_or_never().is_some() {}
             if let Err(error) = self.tell_ourselves().await {
                 if !self.hears.load(Ordering::Relaxed) {
                     return Err(error);
@@ -184,7 +187,7 @@ impl Listening {
     /// As another client would.
     async fn tell_ourselves(&self) -> Result<(), BackendError> {
         let arguments: [Argument<'_>; 1] = [(&self.channel, Type::TEXT)];
-        let told = "SELECT pg_notify($1, '')";
+        let told = "SELECT pg_catalog.pg_notify($1, '')";
         self.pool.ask(Verb::Connect, told, &arguments).await?;
         Ok(())
     }

@@ -18,7 +18,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Row;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::future::BoxFuture;
@@ -33,7 +32,7 @@ use super::{
 use answer::Garbled;
 use backoff::part;
 use listen::Ear;
-use pool::{Argument, Outcome, Pool};
+use pool::{Argument, Pool};
 
 pub use connect::ConnectPostgres;
 pub use schema::{MigratePostgres, SchemaError};
@@ -42,8 +41,8 @@ pub use schema::{MigratePostgres, SchemaError};
 /// process is used to, and of what a server with a thousand waiters can bear.
 const POLL: Duration = Duration::from_secs(1);
 
-/// As many as share one transaction: as many as the handle renews at once, and some.
-const RENEWED_TOGETHER: usize = 256;
+/// As many as share one transaction: as many as the handle renews in one call.
+const RENEWED_TOGETHER: usize = 128;
 
 /// Locks on a `PostgreSQL` server, version 12 or later.
 ///
@@ -57,7 +56,8 @@ const RENEWED_TOGETHER: usize = 256;
 /// tokens come from a sequence. What is answered is durable there, for `synchronous_commit` is
 /// raised to `on` for each step where it is less: a crash loses nothing, and a failover to a
 /// standby only what was not replicated, fencing tokens included, unless the standby is a
-/// synchronous one. With `fsync` or `full_page_writes` off, nothing is promised.
+/// synchronous one. A backup that is restored sets the fencing tokens back: raise the sequence
+/// `tripod.fencing_token` by hand then. With `fsync` or `full_page_writes` off, nothing is promised.
 ///
 /// # Privileges
 ///
@@ -74,6 +74,9 @@ const RENEWED_TOGETHER: usize = 256;
 /// `default_transaction_isolation` must be `read committed`, `PostgreSQL`'s own default; else every
 /// step is *rejected*.
 ///
+/// Whoever owns the schema can act as those who lock: migrate before a user that is not trusted may
+/// `CREATE` in the database. An owner that the one who migrates does not stand for is *rejected*.
+///
 /// # In the way of others
 ///
 /// A step locks a 64-bit hash of the name for as long as it lasts, its commit included: names of
@@ -83,6 +86,8 @@ const RENEWED_TOGETHER: usize = 256;
 /// `tcp_keepalives_idle` or `client_connection_check_interval` see to that.
 pub struct PostgresBackend {
     pool: Pool,
+    /// A connection that none waits for but renewals, and none of these for a lock.
+    renewals: Pool,
     bells: Arc<Bells>,
     ear: Option<Ear>,
 }
@@ -142,7 +147,7 @@ impl PostgresBackend {
         self.take(verb, statement, &arguments, read).await
     }
 
-    /// Renews these in one transaction. If a row is locked for long, all others are renewed.
+    /// Renews these in one transaction.
     async fn renew_together(
         &self,
         entries: &[Entry],
@@ -150,28 +155,13 @@ impl PostgresBackend {
         let names: Vec<_> = entries.iter().map(|entry| bytes(entry.name())).collect();
         let holders: Vec<_> = entries.iter().map(|entry| id(entry.holder())).collect();
         let holders: Vec<_> = holders.iter().map(<[u8; 16]>::as_slice).collect();
-        let statement = "SELECT tripod.renew($1, $2, $3)";
-        for passes in [false, true] {
-            let arguments: [Argument<'_>; 3] = [
-                (&names, Type::BYTEA_ARRAY),
-                (&holders, Type::BYTEA_ARRAY),
-                (&passes, Type::BOOL),
-            ];
-            let sent = self.pool.send(Verb::Renew, statement, &arguments);
-            match sent.await? {
-                Outcome::Answered(rows, sent) => {
-                    let renewed = answer::renewed(&rows, sent, entries.len());
-                    return renewed.map_err(|garbled| corrupt(garbled, Verb::Renew));
-                }
-                Outcome::Failed(error) if !passes && blocked(&error) => {}
-                Outcome::Failed(error) => return Err(failure::unanswered(error, Verb::Renew)),
-                Outcome::Silent => break,
-            }
-        }
-        Err(
-            BackendError::new(BackendErrorKind::Indeterminate, Verb::Renew)
-                .with_source("no answer in time"),
-        )
+        let arguments: [Argument<'_>; 2] =
+            [(&names, Type::BYTEA_ARRAY), (&holders, Type::BYTEA_ARRAY)];
+        let statement = "SELECT tripod.renew($1, $2)";
+        let asked = self.renewals.ask(Verb::Renew, statement, &arguments);
+        let (rows, sent) = asked.await?;
+        let renewed = answer::renewed(&rows, sent, entries.len());
+        renewed.map_err(|garbled| corrupt(garbled, Verb::Renew))
     }
 
     async fn renew_each(&self, entries: &[Entry]) -> Vec<Result<Renewed, BackendError>> {
@@ -198,19 +188,10 @@ impl PostgresBackend {
     }
 }
 
-/// Someone else, no client of ours, keeps a row from being renewed.
+/// Another step is at it, or someone else.
 #[derive(Debug, thiserror::Error)]
 #[error("the entry is locked")]
 struct Locked;
-
-/// Whether nothing was done for another transaction was in the way.
-fn blocked(error: &tokio_postgres::Error) -> bool {
-    let blocked = [
-        SqlState::LOCK_NOT_AVAILABLE,
-        SqlState::T_R_DEADLOCK_DETECTED,
-    ];
-    error.code().is_some_and(|code| blocked.contains(code))
-}
 
 fn bytes(name: &LockName) -> &[u8] {
     name.as_str().as_bytes()
@@ -267,21 +248,23 @@ impl LockBackend for PostgresBackend {
 
     fn changed<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
-            // What is told from here on is heard; what happened before is seen by looking.
-            let listener = self.bells.listen(entry.holder());
-            let rung = listener.rung();
             let statement = "SELECT tripod.peek($1, $2)";
             let read = |rows: &[Row], _| answer::yes_or_no(rows);
-            if self.take_on(Verb::Changed, statement, entry, read).await? {
-                return Ok(());
+            let listener = self.bells.listen(entry.holder());
+            loop {
+                // What is told from here on is heard; what happened before is seen by looking.
+                let rung = listener.rung();
+                if self.take_on(Verb::Changed, statement, entry, read).await? {
+                    return Ok(());
+                }
+                if self.ear.as_ref().is_some_and(Ear::hears) {
+                    rung.await;
+                    return Ok(());
+                }
+                if timeout(part(POLL), rung).await.is_ok() {
+                    return Ok(());
+                }
             }
-            if self.ear.as_ref().is_some_and(Ear::hears) {
-                rung.await;
-            } else {
-                // Rung or not: the caller looks again.
-                let _ = timeout(part(POLL), rung).await;
-            }
-            Ok(())
         })
     }
 
@@ -333,11 +316,7 @@ impl LockBackend for PostgresBackend {
         name: &'a LockName,
     ) -> BoxFuture<'a, Result<Inspection, BackendError>> {
         Box::pin(async move {
-            let statement = "SELECT e.holder, e.mode, e.permits, e.permits_of, e.priority,
-                    e.arrival, e.token, e.floor,
-                    (extract(epoch FROM e.expires - clock.now) * 1000000)::bigint, e.metadata
-                FROM tripod.entry AS e, (SELECT clock_timestamp() AS now OFFSET 0) AS clock
-                WHERE e.name = $1 AND e.expires > clock.now";
+            let statement = "SELECT * FROM tripod.inspect($1)";
             let name = bytes(name);
             let arguments: [Argument<'_>; 1] = [(&name, Type::BYTEA)];
             let read = |rows: &[Row], _| answer::inspection(rows);

@@ -9,7 +9,7 @@ use tokio_postgres::{Config, Row};
 
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 
-use super::failure::{is_undone, unanswered, unreached};
+use super::failure::{is_undone, takes_no_writes, unanswered, unreached};
 use super::way::Way;
 
 /// How long a call may wait for a connection, one that is free or a new one.
@@ -19,16 +19,6 @@ const CONNECTION_MAX: Duration = Duration::from_secs(2);
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 pub(super) type Argument<'a> = (&'a (dyn ToSql + Sync), Type);
-
-/// What came of a statement that was sent.
-pub(super) enum Outcome {
-    /// It was committed, and answered these rows; and when it was sent.
-    Answered(Vec<Row>, Instant),
-    /// It was not, or that is not known.
-    Failed(tokio_postgres::Error),
-    /// The time is over.
-    Silent,
-}
 
 #[derive(Clone)]
 pub(super) struct Pool(deadpool_postgres::Pool);
@@ -54,46 +44,36 @@ impl Pool {
         statement: &str,
         arguments: &[Argument<'_>],
     ) -> Result<(Vec<Row>, Instant), BackendError> {
-        match self.send(verb, statement, arguments).await? {
-            Outcome::Answered(rows, sent) => Ok((rows, sent)),
-            Outcome::Failed(error) => Err(unanswered(error, verb)),
-            Outcome::Silent => Err(BackendError::new(BackendErrorKind::Indeterminate, verb)
-                .with_source("no answer in time")),
-        }
-    }
-
-    /// Sends a statement, or says why nothing was sent.
-    pub(super) async fn send(
-        &self,
-        verb: Verb,
-        statement: &str,
-        arguments: &[Argument<'_>],
-    ) -> Result<Outcome, BackendError> {
+        let silent = || {
+            BackendError::new(BackendErrorKind::Indeterminate, verb)
+                .with_source("no answer in time")
+        };
         let client = self.connection(verb).await?;
         let sent = Instant::now();
         // Nobody else gets a connection on which this statement may still be under way.
         let client = Borrowed(Some(client));
-        let Some(connection) = &client.0 else {
-            return Ok(Outcome::Silent);
-        };
+        let connection = client.0.as_ref().ok_or_else(silent)?;
         // Unnamed, so that a pooler may send each to another server connection.
         let asked = connection.query_typed(statement, arguments);
-        Ok(match timeout(ANSWER_MAX, asked).await {
+        match timeout(ANSWER_MAX, asked).await {
             Ok(Ok(rows)) => {
                 client.give_back();
-                Outcome::Answered(rows, sent)
+                Ok((rows, sent))
             }
             Ok(Err(error)) => {
-                if is_undone(&error) {
+                if takes_no_writes(&error) {
+                    // Another server may take them now, under the same address.
+                    drop(self.0.retain(|_, _| false));
+                } else if is_undone(&error) {
                     client.give_back();
                 }
-                Outcome::Failed(error)
+                Err(unanswered(error, verb))
             }
             Err(_) => {
                 self.forget_since(sent);
-                Outcome::Silent
+                Err(silent())
             }
-        })
+        }
     }
 
     async fn connection(&self, verb: Verb) -> Result<Object, BackendError> {

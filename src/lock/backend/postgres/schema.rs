@@ -47,6 +47,9 @@ pub enum SchemaError {
         /// The version that this program needs.
         known: u32,
     },
+    /// The schema `tripod` is there, and is neither this user's nor of a role that it is in.
+    #[error("the schema tripod belongs to somebody else")]
+    Foreign,
     /// A newer version of this crate has migrated it. Nothing was changed; use that version.
     #[error("the schema tripod has version {found}, and this program knows {known} only")]
     Newer {
@@ -120,6 +123,10 @@ async fn migrate(client: &mut Client) -> Result<(), BackendError> {
         .start()
         .await
         .map_err(failed)?;
+    let settings = "SET LOCAL search_path = pg_catalog, pg_temp;
+        SET LOCAL synchronous_commit = on";
+    let set = transaction.batch_execute(settings).await;
+    set.map_err(failed)?;
     let lock = "SELECT pg_advisory_xact_lock($1)";
     let locked = transaction
         .query_typed(lock, &[(&MIGRATION_LOCK, Type::INT8)])
@@ -142,8 +149,6 @@ async fn migrate(client: &mut Client) -> Result<(), BackendError> {
             marked.map_err(failed)?;
         }
     }
-    let durable = "SET LOCAL synchronous_commit = on";
-    transaction.batch_execute(durable).await.map_err(failed)?;
     transaction.commit().await.map_err(|error| {
         BackendError::new(BackendErrorKind::Indeterminate, Verb::Connect).with_source(cause(error))
     })
@@ -152,25 +157,34 @@ async fn migrate(client: &mut Client) -> Result<(), BackendError> {
 /// Sees to it that versions can be kept, and answers the present one.
 async fn create_table(transaction: &Transaction<'_>) -> Result<u32, BackendError> {
     let failed = |error| unanswered(error, Verb::Connect);
-    let there = "SELECT to_regnamespace('tripod') IS NOT NULL";
-    let rows = transaction.query_typed(there, &[]).await.map_err(failed)?;
-    let there = rows.first().and_then(|row| row.try_get(0).ok());
-    // Even where it is there already, creating it asks for a privilege.
-    if there != Some(true) {
-        let create = "CREATE SCHEMA tripod";
-        transaction.batch_execute(create).await.map_err(failed)?;
+    // A superuser stands for every role, and not all of them are to be trusted with its powers.
+    let ours = "SELECT owner.rolsuper OR owner.oid = me.oid
+            OR NOT me.rolsuper AND pg_has_role(owner.oid, 'MEMBER')
+        FROM pg_namespace JOIN pg_roles AS owner ON owner.oid = nspowner,
+            pg_roles AS me
+        WHERE nspname = 'tripod' AND me.rolname = current_user";
+    let rows = transaction.query_typed(ours, &[]).await.map_err(failed)?;
+    match rows.first().map(|row| row.try_get(0)) {
+        Some(Ok(true)) => {}
+        Some(_) => return Err(refused(SchemaError::Foreign)),
+        // Even where it is there already, creating it asks for a privilege.
+        None => {
+            let create = "CREATE SCHEMA tripod";
+            transaction.batch_execute(create).await.map_err(failed)?;
+        }
     }
     let created = transaction.batch_execute(VERSION_TABLE);
     created.await.map_err(failed)?;
-    let latest = "SELECT coalesce(max(version), 0) FROM tripod.migration";
+    let latest = "SELECT coalesce(pg_catalog.max(version), 0) FROM tripod.migration";
     let rows = transaction.query_typed(latest, &[]);
     version(&rows.await.map_err(failed)?)
 }
 
 /// Refuses a server or a schema that does not do.
 pub(super) async fn check(client: &Client) -> Result<(), BackendError> {
-    let asked = "SELECT current_setting('server_version_num')::integer,
-        to_regclass('tripod.migration') IS NOT NULL, current_setting('transaction_read_only')";
+    let asked = "SELECT pg_catalog.current_setting('server_version_num')::integer,
+        pg_catalog.to_regclass('tripod.migration') IS NOT NULL,
+        pg_catalog.current_setting('transaction_read_only')";
     let rows = client.query_typed(asked, &[]).await.map_err(unconnected)?;
     let garbled = || BackendError::new(BackendErrorKind::Corrupt, Verb::Connect);
     let row = rows.first().ok_or_else(garbled)?;
@@ -189,7 +203,7 @@ pub(super) async fn check(client: &Client) -> Result<(), BackendError> {
     if !there {
         return Err(refused(SchemaError::Missing));
     }
-    let latest = "SELECT coalesce(max(version), 0) FROM tripod.migration";
+    let latest = "SELECT coalesce(pg_catalog.max(version), 0) FROM tripod.migration";
     let found = version(&client.query_typed(latest, &[]).await.map_err(unconnected)?)?;
     let known = known();
     match found {

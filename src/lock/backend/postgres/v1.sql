@@ -6,6 +6,9 @@
 -- sees what was committed before that statement began. A statement that both waited and looked
 -- would see what was there before it waited.
 --
+-- Each verb sets the search path: whoever may create functions in a schema on the caller's path
+-- would else have them run as the caller.
+--
 -- Only tripod.renew does without the name's lock: it moves the end of a lease that is not over, in
 -- one row, and whoever takes a lease to be over proves it by removing that row.
 
@@ -22,7 +25,7 @@ CREATE TABLE tripod.entry (
     priority smallint NOT NULL,
     -- Within the name.
     arrival bigint NOT NULL,
-    -- A waiter has neither.
+    -- The fencing token, and the lowest of those who held then. A waiter has neither.
     token bigint,
     floor bigint,
     ttl_us bigint NOT NULL,
@@ -35,8 +38,6 @@ CREATE TABLE tripod.entry (
 
 -- Settings for this transaction alone, so that they hold behind a pooler too.
 CREATE FUNCTION tripod.settle() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    v_done text;
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'locks need the isolation level read committed'
@@ -44,21 +45,22 @@ BEGIN
             HINT = 'ALTER ROLE ... SET default_transaction_isolation = ''read committed''';
     END IF;
     -- Shorter than the client waits for an answer.
-    v_done := set_config('lock_timeout', '1000', true);
+    PERFORM set_config('lock_timeout', '1000', true);
     -- What is answered is durable, whatever the server or the role is set to.
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
-        v_done := set_config('synchronous_commit', 'on', true);
+        PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
     -- A plan that reads a small table whole would still be in use when it has grown.
-    v_done := set_config('enable_seqscan', 'off', true);
+    PERFORM set_config('enable_seqscan', 'off', true);
+    -- Where such a plan is all there is, its cost would have it compiled, which takes far longer.
+    PERFORM set_config('jit', 'off', true);
 END $$;
 
 -- Begins a step on this name, and answers its time. Names of one hash only wait for each other.
 CREATE FUNCTION tripod.enter(p_name bytea) RETURNS timestamptz LANGUAGE plpgsql AS $$
-DECLARE
-    v_done text := tripod.settle();
 BEGIN
-    v_done := pg_advisory_xact_lock(
+    PERFORM tripod.settle();
+    PERFORM pg_advisory_xact_lock(
         hashtextextended(encode(p_name, 'hex') COLLATE "C", 8389765494828724836));
     RETURN clock_timestamp();
 END $$;
@@ -73,7 +75,7 @@ BEGIN
 END $$;
 
 -- What a candidate finds: what the name is used as, if not as it asks; whether it has to wait; the
--- lowest token of a holder; the last arrival; the first end of a lease in its way.
+-- lowest fencing token of a holder; the last arrival; the first end of a lease in its way.
 CREATE FUNCTION tripod.look(
     p_name bytea, p_holder bytea, p_mode "char", p_permits bigint, p_of bigint,
     p_priority smallint, p_arrival bigint, p_waits boolean, p_now timestamptz,
@@ -143,23 +145,28 @@ BEGIN
     END IF;
 END $$;
 
--- Removes what is over under names that nobody touches: at most as many as were entered since the
--- last time, so that they do not become more and more. It reads the whole table. An index on the
--- end of the lease would cost each entry more, and each renewal: without one, a renewal rewrites
--- its row within the page.
+-- Removes what is over under names that nobody touches, as every 1024th fencing token is drawn. It
+-- looks at about 128 pages, at random, which have room for several times as many entries: so those
+-- that are over do not become more and more, and a step that sweeps is not much longer than
+-- others. An index on the end of the lease would cost each entry more, and each renewal: without
+-- one, a renewal rewrites its row within the page.
+--
+-- It tells nobody: a waiter looks by itself when a lease in its way may be over, for time alone may
+-- end one.
 CREATE FUNCTION tripod.sweep(p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_over tripod.entry;
+    v_pages bigint := pg_relation_size('tripod.entry') / current_setting('block_size')::bigint;
+    v_percent real := least(100, 12800.0 / greatest(v_pages, 1));
 BEGIN
-    FOR v_over IN
-        SELECT * FROM tripod.entry WHERE expires <= p_now LIMIT 1024 FOR UPDATE SKIP LOCKED
-    LOOP
-        DELETE FROM tripod.entry WHERE name = v_over.name AND holder = v_over.holder;
-    END LOOP;
+    -- One that is renewed meanwhile is passed over, or looked at again.
+    DELETE FROM tripod.entry WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM tripod.entry TABLESAMPLE SYSTEM (v_percent)
+        WHERE expires <= p_now FOR UPDATE SKIP LOCKED
+    ));
 END $$;
 
 -- Answers are a code and numbers:
--- 1 granted: token, floor, TTL; 2 waiting: TTL, when to look again; 3 held; 4 foreign: permits of
+-- 1 granted: fencing token, floor, TTL; 2 waiting: TTL, when to look again; 3 held; 4 foreign: permits of
 -- how many, or 0; 5 the id has an entry in another mode; 6 gone. Times are in microseconds.
 
 -- Claims for an entry that is there.
@@ -179,7 +186,9 @@ BEGIN
             p_entry.floor := coalesce(v_seen.lowest, p_entry.token);
         END IF;
     END IF;
-    UPDATE tripod.entry SET expires = v_expires, token = p_entry.token, floor = p_entry.floor
+    -- A renewal since p_now may have proved a later end.
+    UPDATE tripod.entry
+    SET expires = greatest(expires, v_expires), token = p_entry.token, floor = p_entry.floor
     WHERE name = p_entry.name AND holder = p_entry.holder;
     IF NOT FOUND THEN
         -- Swept away since it was read.
@@ -196,25 +205,13 @@ BEGIN
         (extract(epoch FROM least(v_seen.ends, v_expires) - p_now) * 1000000)::bigint];
 END $$;
 
--- Claims for an id, or answers null.
-CREATE FUNCTION tripod.claim_if_there(p_name bytea, p_holder bytea, p_now timestamptz)
-RETURNS bigint[] LANGUAGE plpgsql AS $$
-DECLARE
-    v_mine tripod.entry;
-BEGIN
-    SELECT * INTO v_mine FROM tripod.entry WHERE name = p_name AND holder = p_holder;
-    IF FOUND THEN
-        RETURN tripod.claim_entry(v_mine, p_now);
-    END IF;
-    RETURN NULL;
-END $$;
-
 -- Enters a name that others use.
 CREATE FUNCTION tripod.join_queue(p_new tripod.entry, p_waits boolean, p_now timestamptz)
 RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     v_mine tripod.entry;
     v_seen record;
+    v_answer bigint[];
 BEGIN
     SELECT * INTO v_mine FROM tripod.entry WHERE name = p_new.name AND holder = p_new.holder;
     IF FOUND THEN
@@ -222,7 +219,10 @@ BEGIN
             <> (p_new.mode, p_new.permits, p_new.permits_of) THEN
             RETURN '{5}';
         END IF;
-        RETURN tripod.claim_entry(v_mine, p_now);
+        v_answer := tripod.claim_entry(v_mine, p_now);
+        IF v_answer <> '{6}' THEN
+            RETURN v_answer;
+        END IF;
     END IF;
     -- It arrives last.
     v_seen := tripod.look(p_new.name, p_new.holder, p_new.mode, p_new.permits, p_new.permits_of,
@@ -247,7 +247,8 @@ END $$;
 CREATE FUNCTION tripod.enqueue(
     p_name bytea, p_holder bytea, p_mode "char", p_permits bigint, p_of bigint,
     p_priority smallint, p_ttl_us bigint, p_waits boolean, p_channel text, p_metadata bytea
-) RETURNS bigint[] LANGUAGE plpgsql AS $$
+) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
     v_ttl interval := p_ttl_us * interval '1 microsecond';
@@ -277,57 +278,55 @@ BEGIN
     RETURN v_answer;
 END $$;
 
-CREATE FUNCTION tripod.claim(p_name bytea, p_holder bytea) RETURNS bigint[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION tripod.claim(p_name bytea, p_holder bytea) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
     v_freed boolean := tripod.expire(p_name, v_now);
-    v_answer bigint[] := tripod.claim_if_there(p_name, p_holder, v_now);
+    v_answer bigint[] := '{6}';
+    v_mine tripod.entry;
 BEGIN
+    SELECT * INTO v_mine FROM tripod.entry WHERE name = p_name AND holder = p_holder;
+    IF FOUND THEN
+        v_answer := tripod.claim_entry(v_mine, v_now);
+    END IF;
     IF v_freed THEN
         PERFORM tripod.tell(p_name);
     END IF;
-    RETURN coalesce(v_answer, '{6}');
+    IF v_answer[1] = 1 AND v_answer[2] % 1024 = 0 THEN
+        PERFORM tripod.sweep(v_now);
+    END IF;
+    RETURN v_answer;
 END $$;
 
--- Answers, for each, its TTL; or -1 for one that is gone; or, where rows that are locked are to be
--- passed over, -2 for those. In the order of the rows, so that no two of these wait for each other.
-CREATE FUNCTION tripod.renew(p_names bytea[], p_holders bytea[], p_passes boolean) RETURNS bigint[]
-LANGUAGE plpgsql AS $$
+-- Answers, for each, its TTL; or -1 for one that is gone; or -2 for one whose row is locked, for
+-- which none waits.
+CREATE FUNCTION tripod.renew(p_names bytea[], p_holders bytea[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_done text := tripod.settle();
-    v_answers bigint[] := array_fill(-1, ARRAY[cardinality(p_names)]);
-    v_at bigint;
+    v_answers bigint[] := array_fill(-1::bigint, ARRAY[cardinality(p_names)]);
     v_ttl_us bigint;
 BEGIN
-    FOR v_at IN
-        SELECT ordinal
-        FROM unnest(p_names, p_holders) WITH ORDINALITY AS entries (name, holder, ordinal)
-        ORDER BY name, holder
-    LOOP
-        IF p_passes THEN
-            PERFORM FROM tripod.entry WHERE name = p_names[v_at] AND holder = p_holders[v_at]
-            FOR UPDATE SKIP LOCKED;
-            IF NOT FOUND THEN
-                IF EXISTS (
-                    SELECT FROM tripod.entry
-                    WHERE name = p_names[v_at] AND holder = p_holders[v_at]
-                ) THEN
-                    v_answers[v_at] := -2;
-                END IF;
-                CONTINUE;
-            END IF;
-        END IF;
-        UPDATE tripod.entry SET expires = clock_timestamp() + ttl_us * interval '1 microsecond'
-        WHERE name = p_names[v_at] AND holder = p_holders[v_at] AND expires > clock_timestamp()
-        RETURNING ttl_us INTO v_ttl_us;
+    PERFORM tripod.settle();
+    FOR v_at IN 1 .. cardinality(p_names) LOOP
+        PERFORM FROM tripod.entry WHERE name = p_names[v_at] AND holder = p_holders[v_at]
+        FOR UPDATE SKIP LOCKED;
         IF FOUND THEN
-            v_answers[v_at] := v_ttl_us;
+            UPDATE tripod.entry SET expires = clock_timestamp() + ttl_us * interval '1 microsecond'
+            WHERE name = p_names[v_at] AND holder = p_holders[v_at] AND expires > clock_timestamp()
+            RETURNING ttl_us INTO v_ttl_us;
+            v_answers[v_at] := coalesce(v_ttl_us, -1);
+        ELSIF EXISTS (
+            SELECT FROM tripod.entry WHERE name = p_names[v_at] AND holder = p_holders[v_at]
+        ) THEN
+            v_answers[v_at] := -2;
         END IF;
     END LOOP;
     RETURN v_answers;
 END $$;
 
-CREATE FUNCTION tripod.release(p_name bytea, p_holder bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION tripod.release(p_name bytea, p_holder bytea) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
     v_held boolean;
@@ -338,7 +337,8 @@ BEGIN
     RETURN coalesce(v_held, false);
 END $$;
 
-CREATE FUNCTION tripod.leave(p_name bytea, p_holder bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION tripod.leave(p_name bytea, p_holder bytea) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
 BEGIN
@@ -348,7 +348,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION tripod.force_release(p_name bytea, p_token bigint) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
     v_held boolean;
@@ -360,13 +360,14 @@ BEGIN
 END $$;
 
 -- Whether a claim would answer something else than waiting. It changes nothing, and locks nothing.
-CREATE FUNCTION tripod.peek(p_name bytea, p_holder bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION tripod.peek(p_name bytea, p_holder bytea) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_done text := tripod.settle();
     v_now timestamptz := clock_timestamp();
     v_mine tripod.entry;
     v_seen record;
 BEGIN
+    PERFORM tripod.settle();
     SELECT * INTO v_mine FROM tripod.entry
     WHERE name = p_name AND holder = p_holder AND token IS NULL AND expires > v_now;
     IF NOT FOUND THEN
@@ -375,4 +376,21 @@ BEGIN
     v_seen := tripod.look(p_name, p_holder, v_mine.mode, v_mine.permits, v_mine.permits_of,
         v_mine.priority, v_mine.arrival, true, v_now);
     RETURN NOT v_seen.waits;
+END $$;
+
+-- Who holds and who waits. The clock is read before the entries are: one that was over then is no
+-- holder, whatever renewed it since.
+CREATE FUNCTION tripod.inspect(
+    p_name bytea, OUT holder bytea, OUT mode "char", OUT permits bigint, OUT permits_of bigint,
+    OUT priority smallint, OUT arrival bigint, OUT token bigint, OUT floor bigint,
+    OUT remaining_us bigint, OUT metadata bytea
+) RETURNS SETOF record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+BEGIN
+    PERFORM tripod.settle();
+    RETURN QUERY
+    SELECT e.holder, e.mode, e.permits, e.permits_of, e.priority, e.arrival, e.token, e.floor,
+        (extract(epoch FROM e.expires - v_now) * 1000000)::bigint, e.metadata
+    FROM tripod.entry AS e WHERE e.name = p_name AND e.expires > v_now;
 END $$;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Connect, tokio_postgres as client};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -96,6 +96,10 @@ impl Way {
 /// Sets what the URL leaves open.
 fn complete(config: &mut Config) {
     let addresses = config.get_hosts().len().max(1);
+    if addresses > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        // The others may be its replicas.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     let addresses = u32::try_from(addresses).unwrap_or(u32::MAX);
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(ADDRESS_MAX / addresses);
