@@ -15,12 +15,12 @@ use crate::server::redis::RedisServer;
 const HOUR: i64 = 3_600;
 
 async fn locks(server: &RedisServer) -> Locks {
-    Locks::new(RedisBackend::connect(&server.url()).await.unwrap())
+    Locks::new(RedisBackend::connect(server.url()).await.unwrap())
 }
 
 /// Holds the lock `dead`, and never says another word.
 async fn enter_and_die(server: &RedisServer, ttl: Duration) {
-    let store = RedisBackend::connect(&server.url()).await.unwrap();
+    let store = RedisBackend::connect(server.url()).await.unwrap();
     let entry = Entry::new(LockName::new("dead").unwrap(), HolderId::new(1, 1));
     let request = Request::new(entry, ttl).unwrap();
     let enqueued = store.enqueue(&request).await.unwrap();
