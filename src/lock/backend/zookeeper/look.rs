@@ -37,16 +37,14 @@ pub(super) async fn renew(
         return entries.iter().map(failed).collect();
     };
     let session = &call.session;
-    let asked = session.asking();
     // The first poll of each sends it: the proof goes first, so that what is seen is not older.
-    let synced = session.client.sync(&shared.config.chroot);
+    let proved = call.read(session.prove(&shared.config.chroot));
     let seen = join_all(entries.iter().map(|entry| is_there(shared, &call, entry)));
-    let (synced, seen) = futures_util::future::join(call.read(synced), seen).await;
-    if !matches!(synced, Ok(Some(()))) {
+    let (proved, seen) = futures_util::future::join(proved, seen).await;
+    if !matches!(proved, Ok(Some(()))) {
         let failed = failed(BackendErrorKind::Indeterminate);
         return entries.iter().map(failed).collect();
     }
-    session.answered(asked);
     let lease = session.lease();
     let answer = |(entry, seen): (&Entry, Result<bool, BackendError>)| {
         // It may have been given up meanwhile.
@@ -76,7 +74,7 @@ async fn is_there(shared: &Shared, call: &Call, entry: &Entry) -> Result<bool, B
     let view = call.glance(&root).await?;
     let mut own = view.all_of(entry.holder());
     let own = own.find(|node| node.child.session == call.session.id() && !view.is_void(node));
-    Ok(own.is_some_and(|node| shared.ours.found(entry, &node.name, node.holds())))
+    Ok(own.is_some_and(|node| shared.ours.found(entry, &node.name, node.holds(), call.session.id())))
 }
 
 pub(super) async fn changed(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
@@ -96,7 +94,7 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
     for _ in 0..LOOKS {
         let call = shared.call(Verb::Changed).await?;
         let session = Arc::clone(&call.session);
-        if !shared.ours.is_here(entry) {
+        if !shared.ours.is_here(entry, session.id()) {
             return Ok(());
         }
         let view = call.glance(&root).await?;
