@@ -77,7 +77,7 @@ async fn place(
     let (mut turn, mut known) = (None, None);
     loop {
         if tries > 0 && joins && turn.is_none() {
-            turn = call.within(shared.turn(&candidate.root)).await?;
+            turn = Some(call.within(shared.turn(&candidate.root)).await?);
         }
         let view = if is_sure {
             call.look(&candidate.root).await?
@@ -158,7 +158,10 @@ async fn wait(
         Err(Refusal::Missing | Refusal::Changed) => return Ok(None),
     };
     let node = created.rsplit('/').next().unwrap_or_default();
-    if !shared.ours.found(candidate.entry, node, false, session.id()) {
+    if !shared
+        .ours
+        .found(candidate.entry, node, false, session.id())
+    {
         call.remove(&created).await?;
         return Err(call.left());
     }
@@ -259,7 +262,7 @@ async fn claim_in(
         }
         pause(call, tries).await?;
         if turn.is_none() {
-            turn = call.within(shared.turn(&candidate.root)).await?;
+            turn = Some(call.within(shared.turn(&candidate.root)).await?);
         }
         view = call.look(&candidate.root).await?;
     }
