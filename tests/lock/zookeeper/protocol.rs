@@ -26,7 +26,7 @@ async fn a_lock_is_handed_over_by_a_watch_and_leaves_nothing_after_a_while() {
     let began = Instant::now();
     assert!(guard.release().await.unwrap());
     let guard = waiter.await.unwrap().unwrap();
-    // The poll that is the net under it would come after half a minute.
+    // The poll that is the net under it would come after a third of the TTL, 10 s.
     assert!(began.elapsed() < Duration::from_secs(5));
     let token = guard.fencing_token();
     assert!(guard.release().await.unwrap());
