@@ -98,7 +98,7 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
     let root = shared.root(entry.name());
     let bytes = u32::try_from(root.len()).unwrap_or(u32::MAX);
     let bytes = bytes.saturating_add(CHILD_MAX).min(WATCHED_MAX);
-    let mut room = shared.watched.try_acquire_many(bytes).ok();
+    let mut share = shared.watched.try_acquire_many(bytes).ok();
     for _ in 0..LOOKS {
         let call = shared.call(Verb::Changed).await?;
         let client = &call.session.client;
@@ -108,7 +108,7 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
         let view = call.glance(&root).await?;
         let watcher = match view.blocker(entry.holder()) {
             Blocker::None => return Ok(()),
-            _ if room.is_none() => None,
+            _ if share.is_none() => None,
             Blocker::Node(node) => {
                 let node = path(&root, node);
                 let watched = call.read(client.get_and_watch_data(&node)).await?;
@@ -133,9 +133,9 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
             watching.join_next().await;
             return Ok(());
         }
-        if room.is_none() {
+        if share.is_none() {
             // Until then the caller looks again from time to time by itself.
-            room = shared.watched.acquire_many(bytes).await.ok();
+            share = shared.watched.acquire_many(bytes).await.ok();
         }
     }
     Ok(())
