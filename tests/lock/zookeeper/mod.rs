@@ -6,7 +6,6 @@ mod protocol;
 mod sessions;
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -78,6 +77,10 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     panic!("not within 10 s: {what}");
 }
 
-fn shared<T>(value: T) -> Arc<T> {
-    Arc::new(value)
+/// One of the numbers that the server tells of itself.
+async fn counted(server: &ZooKeeperServer, what: &str) -> u64 {
+    let told = server.says("mntr").await;
+    let mut lines = told.lines();
+    let line = lines.find_map(|line| line.strip_prefix(what)?.trim().parse().ok());
+    line.unwrap_or(u64::MAX)
 }

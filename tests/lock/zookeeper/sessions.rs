@@ -1,16 +1,19 @@
 //! Sessions that are lost, and servers that go and come.
 
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tripod::lock::{
     AcquireError, BackendErrorKind, Enqueued, LockBackend, Locks, Loss, Renewed, ZooKeeperBackend,
 };
 
-use super::{again, locks, name, raw, request};
+use super::{again, counted, locks, name, raw, request, until};
 use crate::server::wire::Wire;
-use crate::server::zookeeper::ZooKeeperServer;
+use crate::server::zookeeper::{ZooKeeperEnsemble, ZooKeeperServer};
 
 async fn brief(port: u16, timeout: Duration) -> ZooKeeperBackend {
     let url = format!("zookeeper://127.0.0.1:{port}");
@@ -55,7 +58,7 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
 #[tokio::test]
 async fn what_was_held_when_a_server_died_is_free_as_soon_as_its_owner_is_back() {
     let mut server = ZooKeeperServer::start().await;
-    let ttl = Duration::from_secs(4);
+    let ttl = Duration::from_secs(20);
     let owner = Locks::new(brief(server.port(), ttl).await);
     let guard = owner.acquire("a").ttl(ttl).await.unwrap();
     server.kill();
@@ -67,12 +70,12 @@ async fn what_was_held_when_a_server_died_is_free_as_soon_as_its_owner_is_back()
     let other = locks(&server).await;
     let guard = other
         .acquire("a")
-        .wait(Duration::from_secs(20))
+        .wait(Duration::from_secs(40))
         .await
         .unwrap();
     // The server counts the old session anew, from its start.
     assert!(
-        began.elapsed() < Duration::from_secs(3),
+        began.elapsed() < Duration::from_secs(10),
         "{:?}",
         began.elapsed()
     );
@@ -120,50 +123,11 @@ async fn a_lease_is_never_believed_in_for_longer_than_the_server_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_silent_session_is_counted_from_the_last_request_that_the_server_heard() {
-    let server = ZooKeeperServer::start().await;
-    let ttl = Duration::from_secs(4);
-    let silences = (0..6).map(|phase| {
-        let server = &server;
-        async move {
-            let proxy = Wire::to(server.port()).await;
-            let address = format!("127.0.0.1:{}", proxy.port());
-            let client = zookeeper_client::Client::connector().with_session_timeout(ttl);
-            let client = client.connect(&address).await.unwrap();
-            let path = format!("/silent{phase}");
-            let acls = zookeeper_client::Acls::anyone_all();
-            let mode = zookeeper_client::CreateMode::Ephemeral.with_acls(acls);
-            client.create(&path, b"", &mode).await.unwrap();
-            let witness = raw(server).await;
-            sleep(Duration::from_millis(400 + phase * 90)).await;
-            // A read is as good as anything: it is heard.
-            let sent = Instant::now();
-            client.check_stat(&path).await.unwrap();
-            sleep(Duration::from_millis(200)).await;
-            proxy.cut();
-            let cut = Instant::now();
-            while witness.check_stat(&path).await.unwrap().is_some() {
-                sleep(Duration::from_millis(2)).await;
-            }
-            (sent.elapsed(), cut.elapsed())
-        }
-    });
-    for (from_sent, from_cut) in join_all(silences).await {
-        println!("free {from_sent:?} after the last request, {from_cut:?} after the cut");
-        assert!(from_sent >= ttl, "{from_sent:?}");
-        assert!(
-            from_sent < ttl + Duration::from_millis(900),
-            "{from_sent:?}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
     let server = ZooKeeperServer::start().await;
     let ttl = Duration::from_secs(2);
     let proxy = Wire::to(server.port()).await;
-    let store = brief(proxy.port(), ttl).await;
+    let store = Arc::new(brief(proxy.port(), ttl).await);
     let (held, waited) = (request("held", 1), request("waited", 2));
     let others = locks(&server).await;
     let guard = others.acquire("waited").await.unwrap();
@@ -174,6 +138,12 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
         store.enqueue(&waited).await,
         Ok(Enqueued::Waiting(_))
     ));
+    let (listener, entry) = (Arc::clone(&store), waited.entry().clone());
+    let told = tokio::spawn(async move { listener.changed(&entry).await });
+    until("it watches", async || {
+        counted(&server, "zk_watch_count").await == 1
+    })
+    .await;
     proxy.cut();
     let next = others
         .acquire("held")
@@ -189,9 +159,9 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
     }
     assert!(began.elapsed() < Duration::from_secs(4));
     // The waiter is told.
-    let told = timeout(Duration::from_secs(5), store.changed(waited.entry()));
+    let told = timeout(Duration::from_secs(10), told).await;
+    told.expect("it is told").unwrap().unwrap();
     proxy.mend();
-    told.await.expect("it is told").ok();
     let again = async {
         loop {
             let answers = store.renew(&entries).await;
@@ -221,7 +191,8 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
 async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
     let server = ZooKeeperServer::start().await;
     let proxy = Wire::to(server.port()).await;
-    let ttl = Duration::from_secs(6);
+    // The poll that is the net under a watch comes after a third of it.
+    let ttl = Duration::from_secs(60);
     let cut = Locks::new(brief(proxy.port(), ttl).await);
     let others = locks(&server).await;
     let guard = cut.acquire("held").ttl(ttl).await.unwrap();
@@ -244,7 +215,7 @@ async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
     let heard = timeout(Duration::from_secs(10), waiter).await;
     let later = heard.expect("it was told").unwrap().unwrap();
     assert!(
-        began.elapsed() < Duration::from_secs(4),
+        began.elapsed() < Duration::from_secs(8),
         "{:?}",
         began.elapsed()
     );
@@ -296,4 +267,112 @@ async fn a_store_that_is_out_of_reach_keeps_no_call_and_no_request() {
         seen.holders().is_empty() && seen.waiters().is_empty(),
         "{seen:?}"
     );
+}
+
+#[tokio::test]
+async fn a_leader_that_has_lost_its_followers_proves_no_lease() {
+    let ensemble = ZooKeeperEnsemble::start().await;
+    let (mut leading, mut following) = (None, Vec::new());
+    for server in &ensemble.0 {
+        if server.says("srvr").await.contains("Mode: leader") {
+            leading = Some(server.port());
+        } else {
+            following.push(server.pid().to_string());
+        }
+    }
+    let store = brief(leading.unwrap(), Duration::from_secs(4)).await;
+    let held = request("a", 1);
+    let entry = [held.entry().clone()];
+    assert!(matches!(
+        store.enqueue(&held).await,
+        Ok(Enqueued::Granted(_))
+    ));
+    let answers = store.renew(&entry).await;
+    assert!(matches!(*answers, [Ok(Renewed::Alive(_))]), "{answers:?}");
+    let stopped = Command::new("kill").arg("-STOP").args(&following).status();
+    assert!(stopped.unwrap().success());
+    // It does not know yet that nobody follows it, and answers reads.
+    let answers = store.renew(&entry).await;
+    assert!(matches!(*answers, [Err(_)]), "{answers:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_leaves_one_entry_and_its_grant_is_told_again() {
+    let server = ZooKeeperServer::start().await;
+    let proxy = Wire::to(server.port()).await;
+    let store = brief(proxy.port(), Duration::from_secs(20)).await;
+    let others = locks(&server).await;
+    // The answers are cut off at all phases of what is asked.
+    for phase in 0..12 {
+        let (free, taken) = (format!("free/{phase}"), format!("taken/{phase}"));
+        let theirs = others.acquire(&*taken).await.unwrap();
+        let (one, other) = (request(&free, phase), request(&taken, phase));
+        let asked = async { tokio::join!(store.enqueue(&one), store.enqueue(&other)) };
+        let lost = async {
+            sleep(Duration::from_micros(phase * 400)).await;
+            proxy.swallow_answers(true);
+            sleep(Duration::from_millis(100)).await;
+            proxy.reset();
+            sleep(Duration::from_millis(50)).await;
+            proxy.swallow_answers(false);
+        };
+        let (first, ()) = tokio::join!(asked, lost);
+        println!("{:?}, {:?}", first.0.is_ok(), first.1.is_ok());
+        let Ok(Enqueued::Granted(grant)) = store.enqueue(&one).await else {
+            panic!("it is free")
+        };
+        if let Ok(Enqueued::Granted(before)) = first.0 {
+            assert_eq!(before.pass(), grant.pass());
+        }
+        let second = store.enqueue(&other).await;
+        assert!(matches!(second, Ok(Enqueued::Waiting(_))), "{second:?}");
+        let seen = others.inspect(&name(&free)).await.unwrap();
+        let tokens: Vec<_> = seen
+            .holders()
+            .iter()
+            .map(|held| held.pass().token())
+            .collect();
+        assert_eq!(tokens, [grant.pass().token()]);
+        let seen = others.inspect(&name(&taken)).await.unwrap();
+        assert_eq!((seen.holders().len(), seen.waiters().len()), (1, 1));
+        assert!(theirs.release().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn more_waiters_than_may_watch_survive_a_lost_connection() {
+    let server = ZooKeeperServer::start().await;
+    let proxy = Wire::to(server.port()).await;
+    let store = Arc::new(brief(proxy.port(), Duration::from_secs(30)).await);
+    // Each is three bytes in a path: all are 170 KiB together.
+    let lock = "/".repeat(200);
+    let holder = request(&lock, 0);
+    assert!(matches!(
+        store.enqueue(&holder).await,
+        Ok(Enqueued::Granted(_))
+    ));
+    let mut listening = JoinSet::new();
+    for id in 1..=250 {
+        let waiter = request(&lock, id);
+        let answer = store.enqueue(&waiter).await;
+        assert!(matches!(answer, Ok(Enqueued::Waiting(_))), "{answer:?}");
+        let store = Arc::clone(&store);
+        listening.spawn(async move { store.changed(waiter.entry()).await });
+    }
+    until("as many watch as may", async || {
+        counted(&server, "zk_watch_count").await > 100
+    })
+    .await;
+    sleep(Duration::from_millis(500)).await;
+    assert!(counted(&server, "zk_watch_count").await < 150);
+    proxy.reset();
+    let entries = [holder.entry().clone()];
+    until("it is back", async || {
+        matches!(*store.renew(&entries).await, [Ok(Renewed::Alive(_))])
+    })
+    .await;
+    // The first in the queue is told still.
+    assert!(store.release(holder.entry()).await.unwrap());
+    let told = timeout(Duration::from_secs(10), listening.join_next()).await;
+    told.expect("it is told").unwrap().unwrap().unwrap();
 }

@@ -161,15 +161,11 @@ impl Call {
         self.view(listed)
     }
 
-    /// Looks at a lock as the leader has it, which proves the session. Both requests go out at once.
+    /// Looks at a lock as the leader has it. Both requests go out at once.
     pub(super) async fn look(&self, root: &str) -> Result<View, BackendError> {
         let client = &self.session.client;
-        let asked = self.session.asking();
         let (synced, listed) = (client.sync(root), client.get_children(root));
-        let synced = self.read(synced).await?;
-        if synced.is_some() {
-            self.session.answered(asked);
-        }
+        self.read(synced).await?;
         let listed = self.read(listed).await?;
         self.view(listed)
     }

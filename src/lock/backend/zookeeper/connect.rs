@@ -68,6 +68,10 @@ impl ConnectZooKeeper {
     /// the same limits, and `minSessionTimeout` must not be under two ticks. To choose: several
     /// times the longest pause of this process and the longest election of a leader that are to be
     /// survived; others wait that long when this process dies. From 1 s to a day.
+    ///
+    /// It is agreed on once, when the session is opened. Servers that are restarted with a lower
+    /// `maxSessionTimeout` hold to it the sessions that they take over, and leases here stay as they were:
+    /// after such a change restart the clients too.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -83,7 +87,8 @@ impl ConnectZooKeeper {
     }
 
     /// Authenticates by digest, and keeps everybody else from what is created: from locks, and from
-    /// the node that they are under if it was not there before. The server knows no users of its own:
+    /// the node that they are under and each node above it, if they were not there before: make those
+    /// that others are to use beforehand. The server knows no users of its own:
     /// a wrong password makes another user, who may not touch what the right one created. The name must
     /// not be empty and not have a colon. Without TLS, the password goes over the network as it is.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {

@@ -77,7 +77,7 @@ async fn place(
     let (mut turn, mut known) = (None, None);
     loop {
         if tries > 0 && joins && turn.is_none() {
-            turn = call.within(shared.turn(&candidate.root)).await?;
+            turn = Some(call.within(shared.turn(&candidate.root)).await?);
         }
         let view = if is_sure {
             call.look(&candidate.root).await?
@@ -92,7 +92,7 @@ async fn place(
             let claimed = claim_on(shared, call, candidate).await?;
             return again(call, claimed);
         }
-        if !shared.ours.is_here(candidate.entry) {
+        if !shared.ours.is_here(candidate.entry, call.session.id()) {
             return Err(call.left());
         }
         match view.verdict(&newcomer, waits) {
@@ -158,7 +158,10 @@ async fn wait(
         Err(Refusal::Missing | Refusal::Changed) => return Ok(None),
     };
     let node = created.rsplit('/').next().unwrap_or_default();
-    if !shared.ours.found(candidate.entry, node, false) {
+    if !shared
+        .ours
+        .found(candidate.entry, node, false, session.id())
+    {
         call.remove(&created).await?;
         return Err(call.left());
     }
@@ -222,10 +225,17 @@ async fn claim_in(
             shared.ours.forget(candidate.entry);
             return Ok(Claimed::Gone);
         };
-        if !shared.ours.found(candidate.entry, &node.name, node.holds()) {
+        let (is_void, session) = (view.is_void(node), call.session.id());
+        let is_here = if is_void {
+            shared.ours.is_here(candidate.entry, session)
+        } else {
+            let (name, holds) = (&node.name, node.holds());
+            shared.ours.found(candidate.entry, name, holds, session)
+        };
+        if !is_here {
             return Ok(Claimed::Gone);
         }
-        if view.is_void(node) {
+        if is_void {
             call.remove(&path(&candidate.root, &node.name)).await?;
             if let Some(family) = view.family().filter(|_| !node.holds()) {
                 shared.ours.forget(candidate.entry);
@@ -233,7 +243,11 @@ async fn claim_in(
             }
         } else if node.holds() {
             if let Some(grant) = granted(call, &candidate.root, node).await? {
-                return Ok(Claimed::Granted(grant));
+                // Asked for until now: so it is not removed while this lease is believed in.
+                return match shared.ours.name(candidate.entry, session) {
+                    Some(_) => Ok(Claimed::Granted(grant)),
+                    None => Ok(Claimed::Gone),
+                };
             }
         } else {
             let verdict = view.verdict(&node.waiter(), true);
@@ -248,7 +262,7 @@ async fn claim_in(
         }
         pause(call, tries).await?;
         if turn.is_none() {
-            turn = call.within(shared.turn(&candidate.root)).await?;
+            turn = Some(call.within(shared.turn(&candidate.root)).await?);
         }
         view = call.look(&candidate.root).await?;
     }

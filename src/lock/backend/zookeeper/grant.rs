@@ -80,7 +80,12 @@ pub(super) async fn grant(
         Err(Refusal::Missing | Refusal::Changed) => return Ok(None),
     };
     let is_void = view.root().is_some_and(|seen| seen.czxid != root.czxid);
-    let is_here = shared.ours.found(candidate.entry, &name, true);
+    let is_here = if is_void {
+        shared.ours.is_here(candidate.entry, session.id())
+    } else {
+        let ours = &shared.ours;
+        ours.found(candidate.entry, &name, true, session.id())
+    };
     if is_void || !is_here {
         call.remove(&node).await?;
     }

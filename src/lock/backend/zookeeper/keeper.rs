@@ -6,12 +6,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zookeeper_client::Error;
 
 use super::call::TIMEOUT;
 use super::child::{Child, Place};
-use super::session::Session;
+use super::session::{Config, Session};
 use super::shared::Shared;
 
 /// So often in a TTL the session is proved. A lease that is proved no later is never believed in for
@@ -29,38 +30,53 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// Runs until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>) {
+    let mut closing = JoinSet::new();
     loop {
         if let Some(session) = shared.session() {
             keep(&shared, &session).await;
             shared.replace(None);
-            let lost = session.client.session().clone();
-            drop(session);
+            // One at a time, so that they are few however soon sessions fail.
+            while closing.join_next().await.is_some() {}
             reopen(&shared).await;
-            Session::close_lost(&shared.config, lost, TIMEOUT).await;
+            closing.spawn(close(session, shared.config.clone()));
         } else {
             reopen(&shared).await;
         }
     }
 }
 
+/// Closes a session that was given up, though not before its lease is over: until then there may be
+/// those who believe that they hold by it.
+async fn close(session: Arc<Session>, config: Config) {
+    sleep_until(session.lease().deadline()).await;
+    let lost = session.client.session().clone();
+    drop(session);
+    Session::close_lost(&config, lost, TIMEOUT).await;
+}
+
 /// Tends to a session until it is over.
 async fn keep(shared: &Shared, session: &Session) {
     let period = session.ttl / BEATS;
-    let mut beats = 0_u32;
-    while !session.is_over() {
-        let began = Instant::now();
+    let (mut beats, mut is_suspect) = (0_u32, false);
+    loop {
+        let (state, began) = (session.client.state(), Instant::now());
+        if state.is_terminated() {
+            return;
+        }
         if session.is_connected() {
             let proved = timeout(TIMEOUT, session.prove(&shared.config.chroot)).await;
-            // Of a failure the session's state tells, unless the client's task has ended without a word.
-            if matches!(proved, Ok(Err(Error::UnexpectedError(_)))) {
+            // Of a failure the session's state tells, unless the client's task has ended without a word:
+            // then this error comes again and again.
+            let is_strange = matches!(proved, Ok(Err(Error::UnexpectedError(_))));
+            if is_strange && is_suspect {
                 return;
             }
+            is_suspect = is_strange;
             if beats % BEATS_PER_SWEEP == 0 {
                 let _ = timeout(TIMEOUT, sweep(shared, session)).await;
             }
             beats = beats.wrapping_add(1);
         }
-        let state = session.client.state();
         let rest = period.saturating_sub(began.elapsed());
         let _ = timeout(rest, session.changed(state)).await;
         if rest.is_zero() {
@@ -80,9 +96,9 @@ async fn sweep(shared: &Shared, session: &Session) -> Result<(), Error> {
     let paths = session.client.list_ephemerals(chroot).await?;
     // Read after the list: what is on the list was taken in before it was sent.
     let ours = shared.ours.all();
-    let nodes = ours.iter().map(|(entry, node)| {
+    let nodes = ours.iter().map(|(entry, our)| {
         let root = shared.root(entry.name());
-        ((root, entry.holder()), node.as_deref())
+        ((root, entry.holder()), (our.node.as_deref(), our.holds))
     });
     let nodes: HashMap<_, _> = nodes.collect();
     let mut seen = HashSet::new();
@@ -96,8 +112,10 @@ async fn sweep(shared: &Shared, session: &Session) -> Result<(), Error> {
         let key = (root.to_owned(), child.holder);
         let is_owned = match nodes.get(&key) {
             None => false,
-            // The same request twice, once late: whoever holds needs no place in the queue.
-            Some(Some(node)) if *node != name => matches!(place, Place::Holds(_)),
+            // The same request twice, once late: whoever holds needs no other node.
+            Some((Some(node), holds)) if *node != name => {
+                !holds && matches!(place, Place::Holds(_))
+            }
             Some(_) => seen.insert(key),
         };
         if !is_owned {

@@ -1,7 +1,5 @@
 //! Steps that change nothing: renewals, inspection, and the wait for a change.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use zookeeper_client::{Error, MultiReadResult};
@@ -13,7 +11,7 @@ use crate::lock::name::LockName;
 
 use super::call::Call;
 use super::grant::{path, read};
-use super::shared::Shared;
+use super::shared::{Shared, WATCHED_MAX};
 use super::view::{Blocker, Node, View};
 
 /// Nodes read by one request: a server refuses requests of more than a mebibyte, and a path takes up
@@ -22,6 +20,9 @@ const CHUNK: usize = 512;
 
 /// So often `changed` looks again by itself when what it wanted to watch was gone.
 const LOOKS: usize = 3;
+
+/// The longest name of an entry's node is shorter.
+const CHILD_MAX: u32 = 128;
 
 /// One proof of the session, and a look at each entry's node, all sent at once.
 pub(super) async fn renew(
@@ -37,16 +38,14 @@ pub(super) async fn renew(
         return entries.iter().map(failed).collect();
     };
     let session = &call.session;
-    let asked = session.asking();
     // The first poll of each sends it: the proof goes first, so that what is seen is not older.
-    let synced = session.client.sync(&shared.config.chroot);
+    let proved = call.read(session.prove(&shared.config.chroot));
     let seen = join_all(entries.iter().map(|entry| is_there(shared, &call, entry)));
-    let (synced, seen) = futures_util::future::join(call.read(synced), seen).await;
-    if !matches!(synced, Ok(Some(()))) {
+    let (proved, seen) = futures_util::future::join(proved, seen).await;
+    if !matches!(proved, Ok(Some(()))) {
         let failed = failed(BackendErrorKind::Indeterminate);
         return entries.iter().map(failed).collect();
     }
-    session.answered(asked);
     let lease = session.lease();
     let answer = |(entry, seen): (&Entry, Result<bool, BackendError>)| {
         // It may have been given up meanwhile.
@@ -76,7 +75,11 @@ async fn is_there(shared: &Shared, call: &Call, entry: &Entry) -> Result<bool, B
     let view = call.glance(&root).await?;
     let mut own = view.all_of(entry.holder());
     let own = own.find(|node| node.child.session == call.session.id() && !view.is_void(node));
-    Ok(own.is_some_and(|node| shared.ours.found(entry, &node.name, node.holds())))
+    Ok(own.is_some_and(|node| {
+        shared
+            .ours
+            .found(entry, &node.name, node.holds(), call.session.id())
+    }))
 }
 
 pub(super) async fn changed(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
@@ -93,24 +96,26 @@ pub(super) async fn changed(shared: &Shared, entry: &Entry) -> Result<(), Backen
 /// Watches what stands in the way.
 async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
     let root = shared.root(entry.name());
+    let bytes = u32::try_from(root.len()).unwrap_or(u32::MAX);
+    let bytes = bytes.saturating_add(CHILD_MAX).min(WATCHED_MAX);
+    let mut share = shared.watched.try_acquire_many(bytes).ok();
     for _ in 0..LOOKS {
         let call = shared.call(Verb::Changed).await?;
-        let session = Arc::clone(&call.session);
-        if !shared.ours.is_here(entry) {
+        let client = &call.session.client;
+        if !shared.ours.is_here(entry, call.session.id()) {
             return Ok(());
         }
         let view = call.glance(&root).await?;
         let watcher = match view.blocker(entry.holder()) {
             Blocker::None => return Ok(()),
+            _ if share.is_none() => None,
             Blocker::Node(node) => {
                 let node = path(&root, node);
-                let watched = call.read(session.client.get_and_watch_data(&node)).await?;
+                let watched = call.read(client.get_and_watch_data(&node)).await?;
                 watched.map(|(_, _, watcher)| watcher)
             }
             Blocker::Any => {
-                let watched = call
-                    .read(session.client.get_and_watch_children(&root))
-                    .await?;
+                let watched = call.read(client.get_and_watch_children(&root)).await?;
                 let is_same = |root: &zookeeper_client::Stat| {
                     view.root().is_some_and(|seen| seen.pzxid == root.pzxid)
                 };
@@ -118,14 +123,19 @@ async fn told(shared: &Shared, entry: &Entry) -> Result<(), BackendError> {
                 watched.map(|(_, _, watcher)| watcher)
             }
         };
+        // Many may wait from here on.
+        drop((view, call));
         if let Some(watcher) = watcher {
-            drop(call);
             // The client panics where its own task was dropped with its runtime, and this call is made in
             // another: a task of that runtime is dropped then.
             let mut watching = JoinSet::new();
             watching.spawn_on(watcher.changed(), &shared.runtime);
             watching.join_next().await;
             return Ok(());
+        }
+        if share.is_none() {
+            // Until then the caller looks again from time to time by itself.
+            share = shared.watched.acquire_many(bytes).await.ok();
         }
     }
     Ok(())

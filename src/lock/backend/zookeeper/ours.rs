@@ -59,14 +59,15 @@ impl Ours {
         self.0.lock().get(entry).cloned()
     }
 
-    pub(super) fn is_here(&self, entry: &Entry) -> bool {
-        self.0.lock().contains_key(entry)
+    pub(super) fn is_here(&self, entry: &Entry, session: i64) -> bool {
+        let ours = self.0.lock();
+        ours.get(entry).is_some_and(|our| our.session == session)
     }
 
-    /// Notes what its node is called. Answers whether it is still here.
-    pub(super) fn found(&self, entry: &Entry, node: &str, holds: bool) -> bool {
+    /// Notes what its node is called. Answers whether it is still here, and of this session.
+    pub(super) fn found(&self, entry: &Entry, node: &str, holds: bool, session: i64) -> bool {
         let mut ours = self.0.lock();
-        let Some(our) = ours.get_mut(entry) else {
+        let Some(our) = ours.get_mut(entry).filter(|our| our.session == session) else {
             return false;
         };
         our.named = Instant::now();
@@ -98,11 +99,8 @@ impl Ours {
         self.0.lock().retain(|_, our| Some(our.session) == session);
     }
 
-    /// All that are here, with what their nodes are called.
-    pub(super) fn all(&self) -> HashMap<Entry, Option<String>> {
-        let ours = self.0.lock();
-        let all = ours.iter();
-        all.map(|(entry, our)| (entry.clone(), our.node.clone()))
-            .collect()
+    /// All that are here.
+    pub(super) fn all(&self) -> HashMap<Entry, Our> {
+        self.0.lock().clone()
     }
 }

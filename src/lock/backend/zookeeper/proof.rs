@@ -5,11 +5,15 @@
 //! A session lives for its timeout from the last request that the *leader* has heard of. A server
 //! that stands alone hears of a request before it answers. In an ensemble the server that the client
 //! is connected to notes that the client was heard, and tells the leader with its answer to the
-//! leader's next ping, half a tick later; what it passes on to the leader meanwhile, a write or a
-//! `sync`, does not count there. If it is cut off in that half tick, the leader never learns of a
+//! leader's next ping, half a tick later; what it passes on to the leader meanwhile does not count
+//! there. If it is cut off in that half tick, the leader never learns of a
 //! request that it has itself answered. So a request counts here once another one was answered by
 //! the leader that was sent *half a tick after the first was answered*: it came to the leader behind
 //! the news of the first.
+//!
+//! Only transactions count in an ensemble. A leader that was deposed, and was not told yet, answers a
+//! `sync` by itself for up to `syncLimit` ticks, while another one lets the session expire. It cannot
+//! commit without a quorum; and a leader that comes later counts every session anew from its start.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
-use zookeeper_client::{Acls, Client, CreateMode, Error, SessionInfo, SessionState, TlsOptions};
+use zookeeper_client::{
+    Acls, Client, CreateMode, Error, MultiWriteError, SessionInfo, SessionState, TlsOptions,
+};
 
 use crate::lock::lease::Lease;
 
@@ -60,6 +62,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     /// What the server agreed to: the TTL of all leases of this session.
     pub(super) ttl: Duration,
+    /// Whether the server is no member of an ensemble.
+    is_alone: bool,
     proofs: Mutex<Proofs>,
 }
 
@@ -84,15 +88,13 @@ impl Session {
         found?;
         client.list_ephemerals(&config.chroot).await?;
         let ttl = client.session_timeout();
+        let is_alone = is_alone(&client).await;
         // A session lasts two ticks at least, unless the servers are told otherwise.
-        let lag = if is_alone(&client).await {
-            Duration::ZERO
-        } else {
-            ttl / 4
-        };
+        let lag = if is_alone { Duration::ZERO } else { ttl / 4 };
         Ok(Self {
             client,
             ttl,
+            is_alone,
             proofs: Mutex::new(Proofs::new(sent, lag)),
         })
     }
@@ -117,14 +119,26 @@ impl Session {
         self.proofs.lock().asking(Instant::now())
     }
 
+    /// Takes note that a transaction was committed, or that a server that stands alone has answered.
     pub(super) fn answered(&self, asked: Asked) {
         self.proofs.lock().answered(asked, Instant::now());
     }
 
-    /// Proves that it lives: by the leader, for others may be cut off.
+    /// Proves that it lives: in an ensemble by a transaction, though it changes nothing, for a leader
+    /// that was deposed and does not know it yet answers all else.
     pub(super) async fn prove(&self, chroot: &str) -> Result<(), Error> {
         let asked = self.asking();
-        self.client.sync(chroot).await?;
+        if self.is_alone {
+            self.client.sync(chroot).await?;
+        } else {
+            let mut writes = self.client.new_multi_writer();
+            writes.add_check_version(chroot, -1)?;
+            match writes.commit().await.map_err(MultiWriteError::into) {
+                // That it is not there is agreed on by a transaction too.
+                Ok(_) | Err(Error::NoNode) => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.answered(asked);
         Ok(())
     }
@@ -133,10 +147,6 @@ impl Session {
     /// in the client's memory, and may reach the server long after its caller has given up.
     pub(super) fn is_connected(&self) -> bool {
         self.client.state() == SessionState::SyncConnected
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.client.state().is_terminated()
     }
 
     /// Ends when the state of the connection changes, or has changed from `before`.

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::lock::backend::bells::Bells;
@@ -25,6 +25,8 @@ pub(super) struct Shared {
     session: watch::Sender<Option<Arc<Session>>>,
     pub(super) ours: Ours,
     pub(super) bells: Bells,
+    /// The bytes of paths that may yet be watched.
+    pub(super) watched: Semaphore,
     turns: [Mutex<Known>; TURNS],
 }
 
@@ -36,6 +38,12 @@ pub(super) type Known = Option<(String, FencingToken)>;
 /// share one, few enough to be there from the start.
 const TURNS: usize = 64;
 
+/// So many bytes of paths are watched at once: after a reconnect the client sends them all again, in
+/// one request if they are no more than 128 KiB; two of them get the same number, and that ends
+/// every new connection. The rest is for watches that are being given up. Who finds no room is not
+/// told of changes until others have gone, and looks again when its caller does.
+pub(super) const WATCHED_MAX: u32 = 96 << 10;
+
 impl Shared {
     pub(super) fn new(config: Config, session: Session, runtime: Handle) -> Self {
         Self {
@@ -44,6 +52,7 @@ impl Shared {
             session: watch::Sender::new(Some(Arc::new(session))),
             ours: Ours::default(),
             bells: Bells::default(),
+            watched: Semaphore::new(WATCHED_MAX as usize),
             turns: [const { Mutex::const_new(None) }; TURNS],
         }
     }
@@ -56,12 +65,12 @@ impl Shared {
 
     /// Waits for the others of this process that try again on the same lock: two that look at the same
     /// state at once only undo each other's grants.
-    pub(super) async fn turn(&self, root: &str) -> Option<MutexGuard<'_, Known>> {
+    pub(super) async fn turn(&self, root: &str) -> MutexGuard<'_, Known> {
         let mut hasher = DefaultHasher::new();
         root.hash(&mut hasher);
-        let turns = u64::try_from(TURNS).ok()?;
-        let at = usize::try_from(hasher.finish() % turns).ok()?;
-        Some(self.turns.get(at)?.lock().await)
+        let ([first, ..], [at, ..]) = (&self.turns, hasher.finish().to_ne_bytes());
+        let turn = self.turns.get(usize::from(at) % TURNS);
+        turn.unwrap_or(first).lock().await
     }
 
     /// Begins a call, once there is a connection.
