@@ -113,11 +113,12 @@ impl LockBackend for RedisBackend {
     ) -> BoxFuture<'a, Result<Enqueued, BackendError>> {
         Box::pin(async move {
             let mode = answer::letters(request.mode());
+            let channel = self.subscription.channel();
+            let channel = if request.waits() { channel } else { "" };
             let mut step = step(request.entry(), "enqueue");
             step.arg(format!("{mode}|{}", request.priority()))
                 .arg(micros(request.ttl()))
-                .arg(u8::from(request.waits()))
-                .arg(self.subscription.channel())
+                .arg(channel)
                 .arg(request.metadata().as_str());
             let enqueued = self.take(Verb::Enqueue, &step, answer::enqueued).await?;
             if matches!(enqueued, Ok(Enqueued::Granted(_))) {

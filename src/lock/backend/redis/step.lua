@@ -58,8 +58,8 @@ end
 if not last_token then
   return { 'corrupt' }
 elseif others == 0 and not mine and verb == 'enqueue' then
-  local wish, ttl, metadata = ARGV[3], ARGV[4], ARGV[7]
-  local time = math.max(last_token + 1, now)
+  local wish, ttl, metadata = ARGV[3], ARGV[4], ARGV[6]
+  local time = last_token < now and now or last_token + 1
   local token = string.format('%.0f', time)
   local expires = string.format('%.0f', now + ttl)
   redis.call('HSET', KEYS[1], 't', token, id, 'h|' .. wish .. '|0|' .. expires .. '|' .. ttl ..
@@ -264,7 +264,7 @@ local function claim()
   return mine.kind == 'h' and granted(mine) or waiting(mine)
 end
 
--- ARGV: enqueue id mode|n|of|priority ttl waits channel metadata
+-- ARGV: enqueue id mode|n|of|priority ttl channel metadata; who does not wait has no channel
 local function enqueue()
   local mode, n, of, priority = string.match(ARGV[3], '^(.)|(%d+)|(%d+)|(%d+)$')
   if mine then
@@ -273,11 +273,11 @@ local function enqueue()
     end
     return claim()
   end
-  local waits = ARGV[5] == '1'
+  local waits = ARGV[5] ~= ''
   local e = {
     id = id, kind = 'w', mode = mode, n = tonumber(n), of = tonumber(of),
     priority = tonumber(priority), arrival = 0, expires = now + ARGV[4], ttl = ARGV[4],
-    token = '0', floor = '0', channel = ARGV[6], metadata = ARGV[7],
+    token = '0', floor = '0', channel = ARGV[5], metadata = ARGV[6],
   }
   for _, w in ipairs(waiters) do
     e.arrival = math.max(e.arrival, w.arrival + 1)

@@ -23,7 +23,7 @@ impl Step {
         let tag = encoded(name, b"-_./");
         let key = format!("tripod:{{{tag}}}");
         // Room for all that is told, so that it is not moved as it grows; but for long metadata.
-        let mut command = Cmd::with_capacity(11, 192 + key.len());
+        let mut command = Cmd::with_capacity(10, 192 + key.len());
         command.arg("EVALSHA").arg(SCRIPT.get_hash()).arg(1);
         command.arg(key).arg(verb);
         Self { tag, command }
