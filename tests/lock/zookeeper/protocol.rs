@@ -69,12 +69,12 @@ async fn a_release_wakes_one_of_many_writers_and_all_readers() {
         let mut listening: FuturesUnordered<_> = listening.collect();
         // Each writer watches another node; the readers watch the same, which is one watch to the server.
         let watches = if is_shared { 1 } else { 6 };
-        let watched = until("they watch", async || {
+        let all_listen = until("they watch", async || {
             counted(&server, "zk_watch_count").await == watches
         });
         tokio::select! {
             heard = listening.next() => panic!("nothing has changed: {heard:?}"),
-            () = watched => {}
+            () = all_listen => {}
         }
         assert!(store.release(holder.entry()).await.unwrap());
         for _ in 0..woken {
