@@ -35,7 +35,7 @@ impl Bare {
         self.count.set(id + 1);
         let mut step = self.step("enqueue", id);
         let micros = u64::try_from(TTL.as_micros()).unwrap();
-        step.arg("x|0|0|0").arg(micros).arg(1);
+        step.arg("x|0|0|0").arg(micros);
         step.arg("0123456789abcdef").arg("");
         let mut connection = self.connection.clone();
         let (took, answer) = timed(step.invoke_async::<Vec<String>>(&mut connection)).await;
