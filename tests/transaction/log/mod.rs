@@ -1,0 +1,8 @@
+//! The laws of the log.
+
+mod crash;
+mod disk;
+mod fault;
+mod model;
+mod script;
+mod world;
