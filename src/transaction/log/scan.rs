@@ -62,9 +62,13 @@ pub(super) fn scan(bytes: &[u8], name: SegmentName) -> Result<Scan, Wound> {
     })
 }
 
+/// To compare with: much faster than a look at each byte.
+static ZEROS: [u8; 512] = [0; 512];
+
 fn is_zero(bytes: &[u8], from: usize) -> bool {
     let rest = bytes.get(from..).unwrap_or_default();
-    rest.iter().all(|byte| *byte == 0)
+    let mut chunks = rest.chunks(ZEROS.len());
+    chunks.all(|chunk| ZEROS.get(..chunk.len()) == Some(chunk))
 }
 
 /// A walk from frame to frame.

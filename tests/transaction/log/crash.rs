@@ -5,14 +5,6 @@ use super::model::Model;
 use super::script::{self, Script, play};
 use super::world::World;
 
-const LOSSES: [Loss; 5] = [
-    Loss::Nothing,
-    Loss::Everything,
-    Loss::Some(1),
-    Loss::Some(2),
-    Loss::Some(3),
-];
-
 /// How many calls the script makes of the disk.
 fn calls(script: &Script, lie: Option<Lie>) -> Result<u64, String> {
     let mut world = World::new(Disk::new(1).lying(lie), Model::default());
@@ -70,7 +62,7 @@ fn recovers_from_every_crash(disk: &Disk, model: &Model, lie: Option<Lie>) -> Re
 fn survives_every_crash(name: &str, script: &Script, lie: Option<Lie>) -> Result<u64, String> {
     let mut runs = 0;
     for call in 0..calls(script, lie)? {
-        for loss in LOSSES {
+        for loss in [Loss::Nothing, Loss::Everything, Loss::Some(call)] {
             let mut world = World::new(Disk::new(call).lying(lie), Model::default());
             world.disk.fail_at(call, Fault::Crash);
             let told = play(&mut world, script).and_then(|()| {

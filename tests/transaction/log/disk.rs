@@ -127,7 +127,23 @@ impl Disk {
 
     /// Another disk with the same content.
     pub(super) fn fork(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.state().clone())))
+        let mut state = self.state();
+        let State {
+            inodes,
+            names,
+            durable_names,
+            pending,
+            ..
+        } = &mut *state;
+        if pending.is_empty() {
+            let reached: BTreeSet<_> = names.values().chain(durable_names.values()).collect();
+            for (number, inode) in inodes.iter_mut().enumerate() {
+                if !reached.contains(&number) {
+                    *inode = Inode::default();
+                }
+            }
+        }
+        Self(Arc::new(Mutex::new(state.clone())))
     }
 
     pub(super) fn lying(self, lie: Option<Lie>) -> Self {

@@ -4,5 +4,6 @@ mod crash;
 mod disk;
 mod fault;
 mod model;
+mod random;
 mod script;
 mod world;

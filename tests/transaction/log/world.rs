@@ -74,13 +74,27 @@ impl World {
         let Some(epoch) = self.epoch else {
             return Vec::new();
         };
+        // Several at the same time have room already: who has to ask for it is overtaken, and the
+        // model would not know the order.
+        let alone = appends.len() == 1;
+        let mut appends: Vec<_> = appends.into_iter().map(|append| (append, None)).collect();
+        for ((records, _), space) in &mut appends {
+            let bytes = records.iter().map(Record::space).sum();
+            if !alone {
+                let reserved = drive(&mut self.writer, self.log.reserve(epoch, bytes));
+                let Ok(reserved) = reserved else {
+                    return Vec::new();
+                };
+                *space = Some(reserved);
+            }
+        }
         let mut context = Context::from_waker(Waker::noop());
         let mut running: Vec<(usize, bool, Appending<'_>)> = Vec::new();
         let mut answers = Vec::new();
-        for (records, durability) in appends {
+        for ((records, durability), space) in appends {
             let number = self.model.submit(epoch, &records);
             let forced = durability == Durability::Forced;
-            let mut future = self.log.append(epoch, records, durability, None);
+            let mut future = self.log.append(epoch, records, durability, space);
             // Each is queued before the next is made, unless it has to ask for room.
             match future.as_mut().poll(&mut context) {
                 Poll::Ready(answer) => {
