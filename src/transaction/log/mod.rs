@@ -29,6 +29,8 @@
 //! ```
 
 mod bytes;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod file;
 mod frame;

@@ -1,9 +1,15 @@
 //! The laws of the log.
 
+#[cfg(feature = "conformance")]
+mod conformance;
 mod crash;
+mod damage;
+mod directory;
 mod disk;
 mod fault;
+mod golden;
 mod model;
 mod random;
 mod script;
+mod space;
 mod world;

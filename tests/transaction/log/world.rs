@@ -66,6 +66,11 @@ impl World {
         Ok(opened)
     }
 
+    /// Opens a log of which the model knows nothing.
+    pub(super) fn open_unwatched(&mut self) -> Result<Opened, LogError> {
+        drive(&mut self.writer, self.log.open(0))
+    }
+
     /// Appends all these at the same time, in this order.
     pub(super) fn append(
         &mut self,

@@ -4,6 +4,7 @@ mod directory;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 pub use directory::Directory;
 
@@ -98,3 +99,34 @@ pub trait StorageFile: fmt::Debug + Send {
 
 /// Keeps others out of a [`Storage`] until it is dropped.
 pub trait StorageLock: fmt::Debug + Send {}
+
+#[deny(clippy::missing_trait_methods)]
+impl<S: Storage + ?Sized> Storage for Arc<S> {
+    fn lock(&self, create: bool) -> io::Result<Option<Box<dyn StorageLock>>> {
+        (**self).lock(create)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        (**self).create(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        (**self).open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        (**self).remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        (**self).sync_directory()
+    }
+}
