@@ -148,6 +148,7 @@ pub(super) fn frames_end(file_len: usize) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests know their lengths")]
 mod tests {
     use super::*;
 

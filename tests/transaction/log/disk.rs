@@ -252,7 +252,7 @@ impl State {
                 self.faults_met += 1;
                 Ok(Some(kind))
             }
-            _ => Ok(None),
+            Fault::Crash | Fault::Once(_) | Fault::From(_) => Ok(None),
         }
     }
 
@@ -317,6 +317,12 @@ fn apply(names: &mut BTreeMap<String, usize>, op: NameOp) {
     }
 }
 
+/// Fast without optimisation too.
+fn grow(bytes: &mut Vec<u8>, len: usize) {
+    let zeros = vec![0; len - bytes.len()];
+    bytes.extend_from_slice(&zeros);
+}
+
 impl Inode {
     /// Makes the dirty sectors durable that are kept, and forgets about the others.
     fn settle(&mut self, mut keep: impl FnMut() -> bool) {
@@ -331,7 +337,7 @@ impl Inode {
                 continue;
             }
             if self.durable.len() < end {
-                self.durable.resize(end, 0);
+                grow(&mut self.durable, end);
             }
             self.durable[start..end].copy_from_slice(&self.cache[start..end]);
         }
@@ -340,7 +346,7 @@ impl Inode {
     fn write(&mut self, offset: usize, bytes: &[u8], mut keep: impl FnMut() -> bool) {
         let end = offset + bytes.len();
         if self.cache.len() < end {
-            self.cache.resize(end, 0);
+            grow(&mut self.cache, end);
         }
         for sector in offset / SECTOR..end.div_ceil(SECTOR) {
             if !keep() {

@@ -29,10 +29,9 @@ impl Model {
                 self.durable = self.durable.max(number);
                 self.acknowledged += 1;
             }
-            Ok(()) => {}
             // Certainly not there: as if it had been without records.
             Err(error) if error.is_definite() => self.appended[number - 1].1.clear(),
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
     }
 

@@ -22,7 +22,7 @@ struct Seen {
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    env::var(name).map_or(default, |text| text.parse().expect(name))
+    env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 fn loss(dice: &mut Dice) -> Loss {
@@ -33,63 +33,63 @@ fn loss(dice: &mut Dice) -> Loss {
     }
 }
 
-fn fault(dice: &mut Dice, seen: &mut Seen) -> Fault {
+fn fault(dice: &mut Dice, met: &mut Seen) -> Fault {
     match dice.below(8) {
         0 => Fault::Once(ErrorKind::Other),
         1 => Fault::From(ErrorKind::Other),
         2 => {
-            seen.full += 1;
+            met.full += 1;
             Fault::From(ErrorKind::StorageFull)
         }
         _ => Fault::Crash,
     }
 }
 
-fn schedule(seed: u64, seen: &mut Seen) -> Result<(), String> {
+fn schedule(seed: u64, met: &mut Seen) -> Result<(), String> {
     let mut dice = Dice::new(seed);
     let mut world = World::new(Disk::new(seed), Model::default());
     let mut crashes = 0;
-    for _ in 0..dice.below(4) + 1 {
+    for _ in 0..=dice.below(4) {
         let script = random(&mut dice);
         if dice.below(8) > 0 {
             let magnitude = dice.below(9);
             let call = dice.below(1 << magnitude);
-            let fault = fault(&mut dice, seen);
+            let fault = fault(&mut dice, met);
             world.disk.fail_at(call, fault);
         }
         play(&mut world, &script)?;
         if world.disk.is_crashed() {
             crashes += 1;
         } else if world.disk.faults_met() > 0 {
-            seen.failures += 1;
+            met.failures += 1;
         }
         world.disk.heal();
         let loss = loss(&mut dice);
         world = world.restart(loss);
     }
-    seen.crashes += crashes;
-    seen.second_crashes += u64::from(crashes > 1);
-    seen.acknowledged += world.model.acknowledged;
+    met.crashes += crashes;
+    met.second_crashes += u64::from(crashes > 1);
+    met.acknowledged += world.model.acknowledged;
     goes_on(world)
 }
 
 #[test]
 fn no_schedule_loses_what_was_promised_or_brings_back_what_was_void() {
     let (first, schedules) = (number("TRIPOD_SEED", 1), number("TRIPOD_SCHEDULES", 3000));
-    let mut seen = Seen::default();
+    let mut met = Seen::default();
     for seed in first..first + schedules {
-        if let Err(what) = schedule(seed, &mut seen) {
+        if let Err(what) = schedule(seed, &mut met) {
             panic!("TRIPOD_SEED={seed} TRIPOD_SCHEDULES=1: {what}");
         }
     }
-    println!("{schedules} schedules from seed {first}: {seen:?}");
+    println!("{schedules} schedules from seed {first}: {met:?}");
     if schedules >= 3000 {
         let enough = schedules / 30;
         assert!(
-            seen.crashes > enough && seen.second_crashes > enough,
-            "{seen:?}"
+            met.crashes > enough && met.second_crashes > enough,
+            "{met:?}"
         );
-        assert!(seen.failures > enough && seen.full > enough, "{seen:?}");
-        assert!(seen.acknowledged > schedules, "{seen:?}");
+        assert!(met.failures > enough && met.full > enough, "{met:?}");
+        assert!(met.acknowledged > schedules, "{met:?}");
     }
 }

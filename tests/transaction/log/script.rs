@@ -116,13 +116,13 @@ pub(super) fn all() -> Vec<(&'static str, Script)> {
 pub(super) fn random(dice: &mut Dice) -> Script {
     let mut script = vec![Step::Open(0)];
     let mut number = 0;
-    for _ in 0..dice.below(24) + 1 {
+    for _ in 0..=dice.below(24) {
         match dice.below(16) {
             0 => script.push(Step::Open(dice.below(40))),
             1 => script.extend([Step::Close, Step::Open(0)]),
             2 => script.push(Step::Settle),
             _ => {
-                let appends = (0..dice.below(5) + 1).map(|_| random_append(dice, &mut number));
+                let appends = (0..=dice.below(5)).map(|_| random_append(dice, &mut number));
                 script.push(Step::Append(appends.collect()));
             }
         }

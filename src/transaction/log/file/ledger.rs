@@ -121,6 +121,10 @@ impl SpaceKeeper for Ledger {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a failed assertion is how a test speaks"
+)]
 mod tests {
     use super::*;
 
