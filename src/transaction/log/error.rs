@@ -33,7 +33,7 @@ pub enum LogError {
     /// it close, or end it; the lock goes with the process that holds it.
     #[error("the log is in use by another")]
     Locked,
-    /// There is no log, and none was to be created. Nothing was changed. See whether the right
+    /// There is no log, and none was to be created. No segment was made. See whether the right
     /// directory is mounted.
     #[error("there is no log here")]
     Missing,

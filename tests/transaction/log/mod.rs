@@ -9,6 +9,7 @@ mod disk;
 mod fault;
 mod golden;
 mod model;
+mod poison;
 mod random;
 mod script;
 mod space;

@@ -1,9 +1,11 @@
-//! How much disk a log takes, and what it does when there is no more.
+//! How much disk a log takes, and what it does when there is no more. `TRIPOD_TRANSACTIONS` says
+//! how many go through it.
 
 use tripod::transaction::log::{AppendError, Durability, LogError, Record, TransactionLog};
 
 use super::disk::{Disk, Loss};
 use super::model::Model;
+use super::random::number;
 use super::script::saga;
 use super::world::{World, drive};
 
@@ -16,7 +18,8 @@ fn finished_transactions_take_no_disk() {
     let mut world = World::new(Disk::new(1), Model::default());
     let epoch = world.open(0).unwrap().unwrap().epoch();
     let mut most = 0;
-    for number in 0..20_000 {
+    let transactions = number("TRIPOD_TRANSACTIONS", 20_000);
+    for number in 0..transactions {
         let forced = number % 64 == 0;
         let durability = if forced {
             Durability::Forced

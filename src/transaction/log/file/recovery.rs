@@ -254,6 +254,9 @@ fn obtain(
             for old in void.unwrap_or_default() {
                 discard(storage, &old.to_text());
             }
+            if has(SPARE) {
+                discard(storage, SPARE);
+            }
             grow(storage, round_up(needed))
         }
         (other, _) => other,

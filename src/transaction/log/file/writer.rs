@@ -14,11 +14,11 @@ use super::super::record::Record;
 use super::super::reservation::Reservation;
 use super::super::storage::Storage;
 use super::super::{Opened, Persistence};
-use super::FileLogOptions;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::recovery;
 use super::spare::During;
+use super::{FileLogOptions, QUEUE_LEN};
 
 /// A batch is so many bytes at most, and one append: beyond that a longer write gains nothing, and
 /// those in it would wait.
@@ -98,6 +98,9 @@ impl LogWriter {
 
     /// Does what is asked until no handle is left, and all that they asked for is done. It blocks:
     /// give it a thread, not a task.
+    ///
+    /// # Panics
+    /// In a task of an asynchronous runtime.
     pub fn run(mut self) {
         while let Some(command) = self.commands.blocking_recv() {
             self.backlog.push_back(command);
@@ -108,7 +111,11 @@ impl LogWriter {
     /// Does what goes at once: opens, closes, or writes one batch of all that is queued. `false`:
     /// nothing was queued. It blocks while the storage does, and for nothing else.
     pub fn step(&mut self) -> bool {
-        while let Ok(command) = self.commands.try_recv() {
+        // No more than a queue's length: what does not go into a batch stays in the queue, where
+        // it holds up those who would add to it.
+        while self.backlog.len() < QUEUE_LEN
+            && let Ok(command) = self.commands.try_recv()
+        {
             self.backlog.push_back(command);
         }
         match self.backlog.pop_front() {

@@ -64,9 +64,10 @@ impl Storage for Directory {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            // A name that is no text is none of ours, and neither is a directory.
+            // A name that is no text is none of ours, and neither is a directory. A link may
+            // lead to a segment that somebody moved.
             if let Ok(name) = entry.file_name().into_string()
-                && entry.file_type()?.is_file()
+                && !entry.file_type()?.is_dir()
             {
                 names.push(name);
             }
