@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use tripod::transaction::log::{Flaw, LogError, Opened};
 
-use super::disk::{Dice, Disk, Loss, SECTOR};
+use super::disk::{Dice, Disk, Lie, Loss, SECTOR};
 use super::model::Model;
 use super::script::{self, play};
 use super::world::World;
@@ -86,6 +86,17 @@ fn damage_is_told_with_its_place() {
         panic!("{opened:?}");
     };
     assert_eq!((segment, offset, flaw), (name, 64, Flaw::Durable));
+}
+
+#[test]
+fn a_disk_that_reads_wrongly_is_told() {
+    let world = used(false);
+    let lying = world.disk.fork().lying(Some(Lie::ReadsWrongly));
+    let opened = World::new(lying, Model::default()).open_unwatched();
+    assert!(
+        matches!(opened, Err(LogError::Damaged { .. })),
+        "{opened:?}"
+    );
 }
 
 #[test]

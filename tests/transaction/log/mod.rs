@@ -7,6 +7,8 @@ mod damage;
 mod directory;
 mod disk;
 mod fault;
+#[cfg(feature = "conformance")]
+mod faulty;
 mod golden;
 mod model;
 mod poison;

@@ -1,7 +1,7 @@
 //! A directory of a file system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Storage, StorageFile, StorageLock};
@@ -38,7 +38,11 @@ impl Directory {
         for path in self.path.ancestors().take(missing.max(1)) {
             let Some(parent) = path.parent() else { break };
             let here = parent.as_os_str().is_empty();
-            sync(if here { Path::new(".") } else { parent })?;
+            match sync(if here { Path::new(".") } else { parent }) {
+                // Whoever made the directory for us has seen to its name.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && missing == 0 => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }

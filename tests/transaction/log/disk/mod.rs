@@ -32,8 +32,7 @@ pub(super) enum Lie {
     SyncsNothing,
     SyncsNoNames,
     TriesAgainAfterAFailedSync,
-    LocksNothing,
-    WritesAreReadBackWrong,
+    ReadsWrongly,
 }
 
 /// What a loss of power leaves of what was not synced.

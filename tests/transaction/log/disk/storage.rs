@@ -13,7 +13,7 @@ impl Storage for Disk {
         if let Some(kind) = state.call(boot)? {
             return Err(kind.into());
         }
-        if state.locked && state.lie != Some(Lie::LocksNothing) {
+        if state.locked {
             return Ok(None);
         }
         state.locked = true;
@@ -150,7 +150,7 @@ impl StorageFile for Open {
             .cache
             .get(start..start + bytes.len());
         bytes.copy_from_slice(from.ok_or(ErrorKind::UnexpectedEof)?);
-        if state.lie == Some(Lie::WritesAreReadBackWrong)
+        if state.lie == Some(Lie::ReadsWrongly)
             && let Some(byte) = bytes.get_mut(100)
         {
             *byte ^= 4;
