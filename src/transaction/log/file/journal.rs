@@ -252,7 +252,9 @@ impl Journal {
         {
             return Err(LogError::Full(io::ErrorKind::StorageFull.into()));
         }
-        let needed = self.ledger.wanted(bytes);
+        // Never shorter than the one there is: others reserve against that one meanwhile.
+        let present = self.spare.as_ref().map_or(0, |spare| spare.len);
+        let needed = self.ledger.wanted(bytes).max(present);
         let desired = len_desired(needed, self.segment_len_min);
         let prepared = match prepare(&*self.storage, desired) {
             Err(LogError::Full(_)) => prepare(&*self.storage, round_up(needed)),
@@ -283,7 +285,7 @@ impl Journal {
         renamed
     }
 
-    /// Ends the log cleanly. All must be synced.
+    /// Ends the log cleanly: what is sealed is durable before the seal says so.
     pub(super) fn seal(mut self) -> io::Result<()> {
         self.write()?;
         self.sync()?;
