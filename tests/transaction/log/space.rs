@@ -69,6 +69,7 @@ fn begin_all(world: &mut World, bytes: u64) -> Vec<tripod::transaction::log::Res
     let mut begun = Vec::new();
     loop {
         match drive(&mut world.writer, world.log.reserve(epoch, bytes)) {
+            Ok(_) if begun.len() > 1000 => panic!("the log promises what it does not have"),
             Ok(reservation) => begun.push(reservation),
             Err(AppendError::Full { .. }) => return begun,
             Err(error) => panic!("{error}"),
