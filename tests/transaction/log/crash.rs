@@ -104,6 +104,29 @@ fn crashes_while_segments_grow_lose_nothing() {
 }
 
 #[test]
+fn a_process_that_dies_before_names_are_durable_leaves_them_to_the_next_on_a_full_disk() {
+    let script = script::rolls();
+    for call in 0..calls(&script, None).unwrap() {
+        let mut world = World::new(Disk::new(call), Model::default());
+        world.disk.fail_at(call, Fault::Crash);
+        play(&mut world, &script).unwrap();
+        let world = world.restart(Loss::Nothing);
+        world.disk.limit(world.disk.used());
+        for again in 0.. {
+            let mut next = World::fork(&world.disk, &world.model);
+            next.disk.fail_at(again, Fault::Crash);
+            let _ = next.open(0).unwrap();
+            if !next.disk.is_crashed() {
+                break;
+            }
+            let next = next.restart(Loss::Everything);
+            next.disk.limit(u64::MAX);
+            goes_on(next).unwrap_or_else(|what| panic!("call {call}, then {again}: {what}"));
+        }
+    }
+}
+
+#[test]
 fn a_disk_that_syncs_nothing_is_caught() {
     let caught = survives_every_crash("create", &script::create(), Some(Lie::SyncsNothing));
     println!("{}", caught.unwrap_err());

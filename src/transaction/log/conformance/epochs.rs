@@ -1,5 +1,7 @@
 //! Who may append, and since when.
 
+use futures_util::future::join;
+
 use crate::transaction::log::{AppendError, Durability, LogError};
 
 use super::case::{Case, Failure, Outcome, cases, ensure};
@@ -84,7 +86,12 @@ async fn what_an_earlier_epoch_has_under_way_is_there_or_never_is(scene: &Scene<
         let record = vec![says(&text, &text)?];
         let append = process.forced(record);
         let opening = process.log.open(0);
-        let (appended, opened) = futures_util::future::join(append, opening).await;
+        let (appended, opened) = if number % 2 == 0 {
+            join(append, opening).await
+        } else {
+            let (opened, appended) = join(opening, append).await;
+            (appended, opened)
+        };
         let opened = opened?;
         let found: Vec<_> = opened
             .live()
