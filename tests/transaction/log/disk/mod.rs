@@ -228,36 +228,32 @@ impl State {
     }
 
     fn reboot(&mut self, loss: Loss) {
-        let mut dice = match loss {
-            Loss::Some(seed) => Dice::new(seed),
-            Loss::Nothing | Loss::Everything => Dice::new(0),
-        };
-        let mut keep = || match loss {
-            Loss::Nothing => true,
-            Loss::Everything => false,
-            Loss::Some(_) => dice.coin(),
-        };
-        for inode in &mut self.inodes {
-            inode.settle(&mut keep);
-        }
-        let pending = std::mem::take(&mut self.pending);
-        for op in pending {
-            if keep() {
-                apply(&mut self.durable_names, op);
+        match loss {
+            // The system goes on: it still has what was not synced, and may lose it later.
+            Loss::Nothing => {}
+            Loss::Everything => self.lose(|| false),
+            Loss::Some(seed) => {
+                let mut dice = Dice::new(seed);
+                self.lose(|| dice.coin());
             }
-        }
-        if loss == Loss::Nothing {
-            self.durable_names = self.names.clone();
-        } else {
-            for inode in &mut self.inodes {
-                inode.cache.clone_from(&inode.durable);
-            }
-            self.names = self.durable_names.clone();
         }
         self.fault = None;
         self.crashed = false;
         self.locked = false;
         self.boot += 1;
+    }
+
+    fn lose(&mut self, mut keep: impl FnMut() -> bool) {
+        for inode in &mut self.inodes {
+            inode.settle(&mut keep);
+            inode.cache.clone_from(&inode.durable);
+        }
+        for op in std::mem::take(&mut self.pending) {
+            if keep() {
+                apply(&mut self.durable_names, op);
+            }
+        }
+        self.names = self.durable_names.clone();
     }
 
     fn sync_names(&mut self) {
