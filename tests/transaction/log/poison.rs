@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 
 use tripod::transaction::log::{AppendError, Durability, LogError, Record, TransactionLog};
 
-use super::disk::{Disk, Fault};
+use super::disk::{Disk, Fault, Loss};
 use super::model::Model;
 use super::script::saga;
 use super::world::{World, drive};
@@ -140,4 +140,25 @@ fn a_failure_to_make_a_spare_segment_fails_no_append() {
     }
     // Renaming it, syncing its name, making it zeros, syncing those.
     assert!(spared >= 4, "only {spared} failures fail no append");
+}
+
+#[test]
+fn a_failure_to_exchange_the_spare_segment_leaves_one_that_can_be_used() {
+    for (call, seed) in (0..8).flat_map(|call| (0..4).map(move |seed| (call, seed))) {
+        let mut world = World::new(Disk::new(seed), Model::default());
+        let epoch = world.open(0).unwrap().unwrap().epoch();
+        world.disk.fail_at(call, Fault::Once(ErrorKind::Other));
+        let longer = world.log.reserve(epoch, 20_000);
+        drop(drive(&mut world.writer, longer));
+        world.disk.heal();
+        // Too much for the segment in use, so that the spare one follows it.
+        for number in 0..6 {
+            world.append(vec![forced(number, 900)]).remove(0).unwrap();
+            let end = (vec![Record::end(saga(number))], Durability::Unforced);
+            world.append(vec![end]).remove(0).unwrap();
+        }
+        let mut next = world.restart(Loss::Everything);
+        let opened = next.open(0).unwrap();
+        assert!(opened.is_ok(), "call {call}, seed {seed}: {opened:?}");
+    }
 }
