@@ -55,10 +55,10 @@ impl Drop for MutexesGuard {
     fn drop(&mut self) {
         let mut mutexes = self.mutexes.0.lock();
         self.guard = None;
-        if let Slot::Occupied(slot) = mutexes.entry(std::mem::take(&mut self.name)) {
-            if Arc::strong_count(slot.get()) == 1 {
-                slot.remove();
-            }
+        if let Slot::Occupied(slot) = mutexes.entry(std::mem::take(&mut self.name))
+            && Arc::strong_count(slot.get()) == 1
+        {
+            slot.remove();
         }
     }
 }

@@ -3,5 +3,6 @@
 mod future;
 pub mod lock;
 pub mod ring;
+pub mod transaction;
 
 pub use future::BoxFuture;

@@ -59,7 +59,7 @@ impl Keys {
                 KEY_LEN_MAX >> 20
             )));
         }
-        if self.count % KEYS_PER_TICK == 0 {
+        if self.count.is_multiple_of(KEYS_PER_TICK) {
             self.progress.show(self.count);
         }
         Ok(Some(&self.key))

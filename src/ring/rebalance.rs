@@ -187,11 +187,11 @@ fn append(moves: &mut Vec<Numbered>, next: Numbered) {
 
 /// Makes one range of the last and the first, where they are one across the wrap.
 fn join_ends(moves: &mut Vec<Numbered>) {
-    if let [first, .., last] = moves.as_mut_slice() {
-        if first.continues(last) {
-            first.range.after = last.range.after;
-            moves.pop();
-        }
+    if let [first, .., last] = moves.as_mut_slice()
+        && first.continues(last)
+    {
+        first.range.after = last.range.after;
+        moves.pop();
     }
 }
 

@@ -223,7 +223,13 @@ fn threads_that_hold_on_stay_within_the_bound_together() {
             let (ring, loads, barrier) = (&ring, &loads, &barrier);
             scope.spawn(move || {
                 barrier.wait();
-                let key = |n: usize| if n % 2 == 0 { 0 } else { n * 4 + thread };
+                let key = |n: usize| {
+                    if n.is_multiple_of(2) {
+                        0
+                    } else {
+                        n * 4 + thread
+                    }
+                };
                 let assign = |n| loads.assign(ring, &key(n).to_be_bytes()).unwrap();
                 (0..300).map(assign).collect::<Vec<_>>()
             })

@@ -25,7 +25,7 @@ fn spot_check<P: Placement>(ring: &HashRing<(), P>, oracle: &Oracle, seed: u64) 
 /// later, where it is patched.
 fn check<P: Placement + Clone>(ring: &HashRing<(), P>, step: usize) {
     let oracle = Oracle::of(ring);
-    if step < 40 || step % 32 == 0 {
+    if step < 40 || step.is_multiple_of(32) {
         assert_owners(ring, &oracle);
     } else {
         spot_check(ring, &oracle, step as u64);

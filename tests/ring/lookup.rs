@@ -40,7 +40,7 @@ fn assert_lookups<P: Placement>(ring: &HashRing<(), P>, oracle: &Oracle, keys: &
 fn assert_excluding<P: Placement>(ring: &HashRing<(), P>, oracle: &Oracle, keys: &[Vec<u8>]) {
     for (key, bits) in keys.iter().zip(0_usize..) {
         let hash = ring.hash(key);
-        let down = |id: &str| (id.len() + usize::from(id.as_bytes()[0]) + bits) % 3 == 0;
+        let down = |id: &str| (id.len() + usize::from(id.as_bytes()[0]) + bits).is_multiple_of(3);
         let mut asked = Vec::new();
         let found = ring.owner_excluding(key, |node| {
             asked.push(node.id().to_string());

@@ -96,9 +96,9 @@ impl Odd {
         const SPOT: u64 = 0x4242_4242_4242_0000;
         let point = |number: u64| match self.0 {
             Shape::Equal(point) => point,
-            Shape::Ends if number % 2 == 0 => 0,
+            Shape::Ends if number.is_multiple_of(2) => 0,
             Shape::Ends => u64::MAX,
-            Shape::Mixed if number % 4 == 0 => label(id, number),
+            Shape::Mixed if number.is_multiple_of(4) => label(id, number),
             Shape::Grid => {
                 let label = label(id, number);
                 let edge = (u128::from(label % 48) << 64) / 48;

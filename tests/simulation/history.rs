@@ -115,11 +115,11 @@ impl History {
     fn step(&mut self, place: Place, message: u64, step: Step) {
         let Place { at, now, who, name } = place;
         let mut found = self.entries.find(name, who);
-        if let Step::Enqueue { .. } | Step::Claim(_) | Step::Renew(_) = step {
-            if let Some(entry) = &mut found {
-                entry.expires = now + entry.ttl;
-                self.entries.put(name, *entry);
-            }
+        if let Step::Enqueue { .. } | Step::Claim(_) | Step::Renew(_) = step
+            && let Some(entry) = &mut found
+        {
+            entry.expires = now + entry.ttl;
+            self.entries.put(name, *entry);
         }
         match step {
             Step::Enqueue {

@@ -213,11 +213,12 @@ impl LockBackend for Store {
             let mut all = self.memory.renew(entries).await;
             for (renewed, entry) in all.iter_mut().zip(entries) {
                 let gone = matches!(renewed, Ok(Renewed::Gone));
-                if gone && self.is_off(Rule::HolderOfRenewal) {
-                    if let Ok(Some((other, _))) = self.holder(entry.name()).await {
-                        let others = self.memory.renew(&[other]).await;
-                        *renewed = others.into_iter().next().unwrap();
-                    }
+                if gone
+                    && self.is_off(Rule::HolderOfRenewal)
+                    && let Ok(Some((other, _))) = self.holder(entry.name()).await
+                {
+                    let others = self.memory.renew(&[other]).await;
+                    *renewed = others.into_iter().next().unwrap();
                 }
                 if let Ok(Renewed::Alive(lease)) = renewed {
                     *lease = self.told(*lease);

@@ -200,10 +200,10 @@ impl LockBackend for Client {
         let store = &self.store;
         let tells = !matches!(store.fault(), Fault::GrantTellsNobody | Fault::OnlyHeadTold);
         Box::pin(async move {
-            if store.is(Fault::ClaimIsTwoSteps) {
-                if let Some(claimed) = self.claim_twice(entry).await {
-                    return Ok(claimed);
-                }
+            if store.is(Fault::ClaimIsTwoSteps)
+                && let Some(claimed) = self.claim_twice(entry).await
+            {
+                return Ok(claimed);
             }
             Ok(store.step(entry.name(), tells, |lock, now| {
                 lock.expire(now);

@@ -175,7 +175,7 @@ impl Lock {
             *counter += 1;
             return *counter;
         }
-        let repeats = self.is(Fault::TokenRepeats) && self.grants % 2 == 0;
+        let repeats = self.is(Fault::TokenRepeats) && self.grants.is_multiple_of(2);
         self.token += u64::from(!repeats);
         self.token
     }

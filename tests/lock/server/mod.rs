@@ -72,7 +72,10 @@ impl Process {
         match command.spawn() {
             Ok(child) => Self(child),
             Err(error) => {
-                panic!("{program:?} does not start ({error}): install the package {package}")
+                panic!(
+                    "{} does not start ({error}): install the package {package}",
+                    program.display()
+                )
             }
         }
     }

@@ -80,7 +80,7 @@ impl<'a> Scene<'a> {
     pub(super) fn party_for(&self, name: &LockName, ttl: Duration) -> Result<Party, Failure> {
         let [near, far] = &self.clients;
         let count = self.parties.fetch_add(1, Ordering::Relaxed);
-        let client = if count % 2 == 0 { near } else { far };
+        let client = if count.is_multiple_of(2) { near } else { far };
         self.enter(client, name, ttl, count)
     }
 

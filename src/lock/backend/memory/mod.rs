@@ -69,7 +69,7 @@ impl MemoryBackend {
     /// Called within a step, so tokens rise with the grants of a name.
     fn token(&self) -> FencingToken {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed);
-        if token % CREDIT == 0 {
+        if token.is_multiple_of(CREDIT) {
             self.credit(token / CREDIT);
         }
         FencingToken::new(token)

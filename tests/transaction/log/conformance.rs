@@ -1,0 +1,200 @@
+//! The suite for logs, on the logs of this crate, and what it covers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use tripod::BoxFuture;
+use tripod::transaction::log::conformance::{CaseReport, Fixture, Report, run};
+use tripod::transaction::log::{Directory, FileLog, LogError, MemoryLog, Storage, TransactionLog};
+
+use super::directory::Scratch;
+use super::disk::{Disk, Loss};
+use super::world::options;
+
+type Started = Result<Arc<dyn TransactionLog>, LogError>;
+
+#[derive(Default)]
+struct InMemory(Mutex<HashMap<String, MemoryLog>>);
+
+impl Fixture for InMemory {
+    fn start<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Started> {
+        Box::pin(async move {
+            let mut logs = self.0.lock().unwrap();
+            let log = logs.entry(name.into()).or_default();
+            log.crash();
+            Ok(Arc::new(log.clone()) as Arc<dyn TransactionLog>)
+        })
+    }
+}
+
+/// Logs in files, each with its storage and the thread that writes to it.
+struct InFiles<S> {
+    make: fn(&Scratch, &str) -> S,
+    crash: fn(&S),
+    scratch: Scratch,
+    logs: Mutex<HashMap<String, (S, JoinHandle<()>)>>,
+}
+
+impl<S: Storage + Clone> InFiles<S> {
+    fn new(make: fn(&Scratch, &str) -> S, crash: fn(&S)) -> Self {
+        Self {
+            make,
+            crash,
+            scratch: Scratch::new(),
+            logs: Mutex::default(),
+        }
+    }
+}
+
+impl<S: Storage + Clone> Fixture for InFiles<S> {
+    fn start<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Started> {
+        Box::pin(async move {
+            let mut logs = self.logs.lock().unwrap();
+            let storage = match logs.remove(name) {
+                Some((storage, thread)) => {
+                    (self.crash)(&storage);
+                    // Its handles are gone, so it ends.
+                    thread.join().unwrap();
+                    storage
+                }
+                None => (self.make)(&self.scratch, name),
+            };
+            let (log, writer) = FileLog::on(storage.clone(), options());
+            let thread = thread::spawn(move || writer.run());
+            logs.insert(name.into(), (storage, thread));
+            Ok(Arc::new(log) as Arc<dyn TransactionLog>)
+        })
+    }
+}
+
+async fn in_memory() -> Report {
+    run(&InMemory::default()).await
+}
+
+#[tokio::test]
+async fn a_log_in_memory_obeys_the_law() {
+    in_memory().await.into_result().unwrap();
+}
+
+#[tokio::test]
+async fn a_log_in_a_directory_obeys_the_law() {
+    let fixture = InFiles::new(
+        |scratch, name| Arc::new(Directory::new(scratch.path().join(name))),
+        |_| (),
+    );
+    run(&fixture).await.into_result().unwrap();
+}
+
+#[tokio::test]
+async fn a_log_on_a_disk_that_forgets_obeys_the_law() {
+    for loss in [
+        |disk: &Disk| disk.reboot(Loss::Everything),
+        |disk: &Disk| {
+            disk.reboot(Loss::Some(17));
+        },
+    ] {
+        let fixture = InFiles::new(|_, _| Disk::new(1), loss);
+        run(&fixture).await.into_result().unwrap();
+    }
+}
+
+/// Sentences of the law that no test can try through the trait, and why.
+const UNTESTED: [(&str, &str); 11] = [
+    (
+        "A durable log of records: the contract between a coordinator and what outlives it.",
+        "a summary",
+    ),
+    (
+        "An implementor obeys every sentence here and at the methods; the feature `conformance` \
+         has a test for each.",
+        "it is about the others",
+    ),
+    (
+        "**Durable** is what outlives the process and a loss of power, as far as `Persistence` \
+         goes.",
+        "a definition",
+    ),
+    (
+        "After an append or a sync has failed, nothing is appended until the log is opened again.",
+        "errors need storage that fails",
+    ),
+    (
+        "What any error lets the caller conclude stands at `AppendError` and `LogError`.",
+        "errors need storage that fails",
+    ),
+    (
+        "Every call ends by itself.",
+        "every case that ends tries it",
+    ),
+    ("The log is not open.", "errors need storage that fails"),
+    (
+        "The epoch may have been used up; nobody has acted in it.",
+        "errors need storage that fails",
+    ),
+    (
+        "What is left of it is given back.",
+        "it shows on a full log only, and logs have room of any size",
+    ),
+    ("Nothing was set aside.", "errors need a log that is full"),
+    ("What was durable stands.", "errors need storage that fails"),
+];
+
+/// Sentences that stand at the trait, without headings, bold leads and the targets of links.
+fn law() -> BTreeSet<String> {
+    let source = include_str!("../../../src/transaction/log/mod.rs");
+    let start = source.find("/// A durable log").unwrap();
+    let end = source.find("/// When an append returns").unwrap();
+    let lines = source[start..end].lines().map(str::trim);
+    let mut text = String::new();
+    for line in lines {
+        match line.strip_prefix("///").map(str::trim) {
+            Some("") | None => text += "\n",
+            Some(heading) if heading.starts_with('#') => text += "\n",
+            Some(words) => text = text + words + " ",
+        }
+    }
+    let paragraphs = text.lines().filter(|paragraph| !paragraph.is_empty());
+    let sentences = paragraphs.flat_map(|paragraph| {
+        let paragraph = unlinked(paragraph);
+        let words = match paragraph
+            .strip_prefix("**")
+            .and_then(|lead| lead.split_once(".** "))
+        {
+            Some((_lead, rest)) => rest,
+            None => &paragraph,
+        };
+        let words = words.trim().replace(". ", ".\n");
+        words.lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    sentences.collect()
+}
+
+/// Text with its links' words in their places.
+fn unlinked(text: &str) -> String {
+    let mut words = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once("[`") {
+        let (name, after) = link.split_once("`]").unwrap();
+        words = words + before + "`" + name + "`";
+        rest = match after.strip_prefix('(') {
+            Some(target) => target.split_once(')').unwrap().1,
+            None => after,
+        };
+    }
+    words + rest
+}
+
+#[tokio::test]
+async fn every_sentence_of_the_law_has_a_case() {
+    let report = in_memory().await;
+    let tested: BTreeSet<_> = report.cases().flat_map(CaseReport::law).collect();
+    let untested = UNTESTED.map(|(sentence, _)| sentence);
+    let known: BTreeSet<_> = tested.into_iter().copied().chain(untested).collect();
+    let law = law();
+    let law: BTreeSet<_> = law.iter().map(String::as_str).collect();
+    let missing: Vec<_> = law.difference(&known).collect();
+    assert!(missing.is_empty(), "no case for {missing:#?}");
+    let invented: Vec<_> = known.difference(&law).collect();
+    assert!(invented.is_empty(), "not in the law: {invented:#?}");
+}

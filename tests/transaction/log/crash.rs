@@ -1,0 +1,142 @@
+//! The power goes at every call, and again at every call of what follows.
+
+use super::disk::{Disk, Fault, Lie, Loss};
+use super::model::Model;
+use super::script::{self, Script, play};
+use super::world::World;
+
+/// How many calls the script makes of the disk.
+fn calls(script: &Script, lie: Option<Lie>) -> Result<u64, String> {
+    let mut world = World::new(Disk::new(1).lying(lie), Model::default());
+    play(&mut world, script)?;
+    Ok(world.disk.calls())
+}
+
+/// The log opens, holds what it must, and goes on.
+pub(super) fn goes_on(mut world: World) -> Result<(), String> {
+    for round in 0..2 {
+        world
+            .open(0)?
+            .map_err(|error| format!("does not open: {error:?}"))?;
+        let next = script::create().into_iter().skip(1);
+        let answers: Vec<_> = next.collect();
+        play(&mut world, &answers)?;
+        if round == 0 {
+            world = world.restart(Loss::Everything);
+        }
+    }
+    let closed = world.close();
+    if !matches!(closed, Some(Ok(()))) {
+        return Err(format!("does not close: {closed:?}"));
+    }
+    let mut world = world.restart(Loss::Everything);
+    world
+        .open(0)?
+        .map_err(|error| format!("does not open: {error:?}"))?;
+    Ok(())
+}
+
+/// Crashes at every call of recovery, and recovers.
+fn recovers_from_every_crash(disk: &Disk, model: &Model, lie: Option<Lie>) -> Result<u64, String> {
+    let mut runs = 0;
+    for call in 0.. {
+        let mut world = World::fork(disk, model);
+        world.disk.fail_at(call, Fault::Crash);
+        let opened = world.open(0)?;
+        if !world.disk.is_crashed() {
+            opened.map_err(|error| format!("does not open: {error:?}"))?;
+            world.disk.heal();
+            break;
+        }
+        let loss = [Loss::Nothing, Loss::Everything][usize::from(call.is_multiple_of(2))];
+        for loss in [loss, Loss::Some(call)] {
+            let again = World::new(world.disk.fork().lying(lie), world.model.clone());
+            goes_on(again.restart(loss))
+                .map_err(|what| format!("recovery crashed at call {call} with {loss:?}: {what}"))?;
+            runs += 1;
+        }
+    }
+    goes_on(World::fork(disk, model))?;
+    Ok(runs + 1)
+}
+
+fn survives_every_crash(name: &str, script: &Script, lie: Option<Lie>) -> Result<u64, String> {
+    let mut runs = 0;
+    for call in 0..calls(script, lie)? {
+        for loss in [Loss::Nothing, Loss::Everything, Loss::Some(call)] {
+            let mut world = World::new(Disk::new(call).lying(lie), Model::default());
+            world.disk.fail_at(call, Fault::Crash);
+            let told = play(&mut world, script).and_then(|()| {
+                let world = world.restart(loss);
+                recovers_from_every_crash(&world.disk, &world.model, lie)
+            });
+            runs += told.map_err(|what| format!("{name}, call {call}, {loss:?}: {what}"))?;
+        }
+    }
+    Ok(runs)
+}
+
+/// A crash at any call, and again at any call of the recovery, loses nothing that was promised.
+fn loses_nothing(name: &str, script: &Script) {
+    let runs = survives_every_crash(name, script, None).unwrap();
+    println!("{name}: {runs} pairs of crashes");
+    assert!(runs > 100, "{name}: the crashes do not happen");
+}
+
+#[test]
+fn crashes_while_a_log_is_created_lose_nothing() {
+    loses_nothing("create", &script::create());
+}
+
+#[test]
+fn crashes_while_records_are_appended_lose_nothing() {
+    loses_nothing("appends", &script::appends());
+}
+
+#[test]
+fn crashes_while_segments_follow_one_another_lose_nothing() {
+    loses_nothing("rolls", &script::rolls());
+}
+
+#[test]
+fn crashes_while_segments_grow_lose_nothing() {
+    loses_nothing("grows", &script::grows());
+}
+
+#[test]
+fn a_process_that_dies_before_names_are_durable_leaves_them_to_the_next_on_a_full_disk() {
+    let script = script::rolls();
+    for call in 0..calls(&script, None).unwrap() {
+        let mut world = World::new(Disk::new(call), Model::default());
+        world.disk.fail_at(call, Fault::Crash);
+        play(&mut world, &script).unwrap();
+        let world = world.restart(Loss::Nothing);
+        world.disk.limit(world.disk.used());
+        for again in 0.. {
+            let mut next = World::fork(&world.disk, &world.model);
+            next.disk.fail_at(again, Fault::Crash);
+            let _ = next.open(0).unwrap();
+            if !next.disk.is_crashed() {
+                break;
+            }
+            // A removal may outlive a power loss that an earlier renaming does not.
+            for seed in 0..4 {
+                let next = World::fork(&next.disk, &next.model).restart(Loss::Some(seed));
+                next.disk.limit(u64::MAX);
+                goes_on(next).unwrap_or_else(|what| panic!("call {call}, then {again}: {what}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_syncs_nothing_is_caught() {
+    let caught = survives_every_crash("create", &script::create(), Some(Lie::SyncsNothing));
+    println!("{}", caught.unwrap_err());
+}
+
+#[test]
+fn a_directory_that_is_not_synced_is_caught() {
+    let caught = survives_every_crash("create", &script::create(), Some(Lie::SyncsNoNames));
+    println!("{}", caught.unwrap_err());
+}

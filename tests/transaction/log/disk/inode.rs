@@ -1,0 +1,55 @@
+//! A file's bytes: what readers see, and what a loss of power leaves.
+
+use std::collections::BTreeSet;
+
+use super::SECTOR;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inode {
+    pub(super) cache: Vec<u8>,
+    pub(super) durable: Vec<u8>,
+    pub(super) dirty: BTreeSet<usize>,
+}
+
+/// Fast without optimisation too.
+fn grow(bytes: &mut Vec<u8>, len: usize) {
+    let zeros = vec![0; len - bytes.len()];
+    bytes.extend_from_slice(&zeros);
+}
+
+impl Inode {
+    /// Makes the dirty sectors durable that are kept, and forgets about the others.
+    pub(super) fn settle(&mut self, mut keep: impl FnMut() -> bool) {
+        for sector in std::mem::take(&mut self.dirty) {
+            if !keep() {
+                continue;
+            }
+            let start = sector * SECTOR;
+            let end = (start + SECTOR).min(self.cache.len());
+            if start >= end {
+                self.durable.truncate(start);
+                continue;
+            }
+            if self.durable.len() < end {
+                grow(&mut self.durable, end);
+            }
+            self.durable[start..end].copy_from_slice(&self.cache[start..end]);
+        }
+    }
+
+    pub(super) fn write(&mut self, offset: usize, bytes: &[u8], mut keep: impl FnMut() -> bool) {
+        let end = offset + bytes.len();
+        if self.cache.len() < end {
+            grow(&mut self.cache, end);
+        }
+        for sector in offset / SECTOR..end.div_ceil(SECTOR) {
+            if !keep() {
+                continue;
+            }
+            let from = offset.max(sector * SECTOR);
+            let to = end.min((sector + 1) * SECTOR);
+            self.cache[from..to].copy_from_slice(&bytes[from - offset..to - offset]);
+            self.dirty.insert(sector);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The laws of the log.
+
+#[cfg(feature = "conformance")]
+mod conformance;
+mod crash;
+mod damage;
+mod directory;
+mod disk;
+mod fault;
+#[cfg(feature = "conformance")]
+mod faulty;
+mod golden;
+mod model;
+mod poison;
+mod random;
+mod script;
+mod space;
+mod world;
