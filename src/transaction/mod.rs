@@ -1,7 +1,10 @@
 //! Transactions over several participants: what is to happen in all of them, or in none.
 //!
-//! Under construction: so far there are the ids.
+//! Under construction: so far there are the ids, and what two-phase commit decides.
 
 mod id;
+mod name;
+pub mod two_phase;
 
 pub use id::{BranchId, CoordinatorId, Epoch, TransactionId};
+pub use name::{ParticipantName, ParticipantNameError};
