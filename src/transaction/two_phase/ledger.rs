@@ -45,7 +45,7 @@ struct Seen {
 }
 
 /// An answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reply {
     /// To [`Request::Prepare`].
     Vote(Vote),

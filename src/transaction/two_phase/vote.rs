@@ -27,7 +27,7 @@ pub enum Request {
 }
 
 /// The answer to [`Request::Prepare`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Vote {
     /// It changed nothing, is over, and wants to know no decision.
     ReadOnly,
@@ -40,7 +40,7 @@ pub enum Vote {
 }
 
 /// The answer to all other requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Report {
     /// The branch is durably so.
     Did(Outcome),

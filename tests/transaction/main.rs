@@ -1,0 +1,9 @@
+//! The laws of transactions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed assertion is how a test speaks"
+)]
+
+mod two_phase;
