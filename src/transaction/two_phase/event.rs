@@ -167,6 +167,8 @@ pub enum AbortReason {
     Operator,
     /// No record says otherwise: the coordinator that ran it is gone.
     Presumed,
+    /// A record says so; why is not remembered.
+    Logged,
 }
 
 /// Why something that was asked for cannot be.

@@ -148,7 +148,9 @@ impl Ledger {
 
     fn commit_one_phase(&mut self, branch: BranchId) -> Report {
         match self.rows.get(&branch) {
-            Some(Row::Working { .. }) if self.is_fenced(branch) => self.exclude(branch),
+            Some(Row::Working { .. } | Row::Prepared) if self.is_fenced(branch) => {
+                self.exclude(branch)
+            }
             Some(Row::Working { .. } | Row::Prepared) => self.keep(branch),
             Some(Row::Committed) => Report::Did(Outcome::Committed),
             Some(Row::Excluded) => Report::Did(Outcome::Aborted),

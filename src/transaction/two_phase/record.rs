@@ -24,8 +24,12 @@ pub enum Record {
         /// All of them.
         branches: Arc<[NamedBranch]>,
     },
-    /// An operator's decision to abort. Not forced: without it, abort is presumed.
-    Aborted,
+    /// The decision to abort, logged where there is more to say about it than is presumed: an
+    /// operator's, or one that a branch has not followed. Not forced: without it, abort is presumed.
+    Aborted {
+        /// All of them.
+        branches: Arc<[NamedBranch]>,
+    },
     /// A branch did something else than was decided. Not forced: without it, the branch is asked
     /// again, and says so again.
     Heuristic(Deed),
@@ -36,7 +40,7 @@ pub enum Record {
     Ended,
 }
 
-/// A branch, as the commit record names it.
+/// A branch, as the record of a decision names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamedBranch {
     /// Its number.
@@ -85,7 +89,7 @@ impl Record {
         match self {
             Self::Enlisted { branch, .. } => RecordKind::Enlisted(*branch),
             Self::Committed { .. } => RecordKind::Committed,
-            Self::Aborted => RecordKind::Aborted,
+            Self::Aborted { .. } => RecordKind::Aborted,
             Self::Heuristic(deed) => RecordKind::Heuristic(deed.branch),
             Self::Resolved(deed) => RecordKind::Resolved(deed.branch),
             Self::Ended => RecordKind::Ended,
@@ -97,7 +101,7 @@ impl Record {
     pub fn is_forced(&self) -> bool {
         match self {
             Self::Enlisted { .. } | Self::Committed { .. } | Self::Resolved(_) => true,
-            Self::Aborted | Self::Heuristic(_) | Self::Ended => false,
+            Self::Aborted { .. } | Self::Heuristic(_) | Self::Ended => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::transaction::name::ParticipantName;
 impl Transaction {
     /// Changes the state to what a durable record says; live and in replay.
     pub(super) fn apply(&mut self, record: &Record) {
-        self.logged = true;
+        self.note(record);
         match record {
             Record::Enlisted {
                 branch,
@@ -24,9 +24,13 @@ impl Transaction {
                 self.phase = Phase::Settling(Decision::Commit);
                 branches.iter().for_each(|named| self.name(named));
             }
-            Record::Aborted => self.presume(Decision::Abort(AbortReason::Operator)),
+            Record::Aborted { branches } => {
+                if self.decision().is_none() {
+                    self.phase = Phase::Settling(Decision::Abort(AbortReason::Logged));
+                    branches.iter().for_each(|named| self.name(named));
+                }
+            }
             Record::Heuristic(deed) => {
-                self.presume(Decision::of(deed.decided, AbortReason::Presumed));
                 let parked = Progress::Parked(ParkReason::Heuristic(deed.did));
                 self.know(deed.branch, &deed.participant, |known| match known {
                     Some(Progress::Did(did)) => Progress::Did(did),
@@ -34,7 +38,9 @@ impl Transaction {
                 });
             }
             Record::Resolved(deed) => {
-                self.presume(Decision::of(deed.decided, AbortReason::Operator));
+                if self.decision().is_none() {
+                    self.phase = Phase::Settling(Decision::of(deed.decided, AbortReason::Logged));
+                }
                 let did = Progress::Did(deed.did);
                 self.know(deed.branch, &deed.participant, |_| did);
             }
@@ -46,6 +52,12 @@ impl Transaction {
         }
     }
 
+    /// The log holds something of it, or was given it.
+    pub(super) fn note(&mut self, record: &Record) {
+        self.logged = true;
+        self.noted |= matches!(record, Record::Committed { .. } | Record::Aborted { .. });
+    }
+
     fn name(&mut self, named: &NamedBranch) {
         let progress = if named.read_only {
             Progress::ReadOnly
@@ -53,13 +65,6 @@ impl Transaction {
             Progress::Prepared
         };
         self.know(named.number, &named.participant, |_| progress);
-    }
-
-    /// Decides what is not decided.
-    fn presume(&mut self, decision: Decision) {
-        if self.decision().is_none() {
-            self.phase = Phase::Settling(decision);
-        }
     }
 
     /// Takes note that a record of a running transaction is durable, and goes on.

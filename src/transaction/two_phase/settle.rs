@@ -62,14 +62,26 @@ impl Transaction {
     /// It did something else than was decided. That is recorded, and left to an operator.
     fn park_heuristic(&mut self, branch: u16, did: Outcome) -> Vec<Action> {
         let reason = ParkReason::Heuristic(did);
-        let mut actions = match self.deed(branch, did) {
-            Some(deed) => self.append(Record::Heuristic(deed)),
-            None => Vec::new(),
-        };
+        let mut actions = self.note_decision();
+        if let Some(deed) = self.deed(branch, did) {
+            actions.extend(self.append(Record::Heuristic(deed)));
+        }
         self.advance(branch, Progress::Parked(reason));
         actions.push(Action::Parked { branch, reason });
         actions.extend(self.answer_if_stuck());
         actions
+    }
+
+    /// Logs a decision that was left to be presumed, so that what a branch did stands beside it and
+    /// every other branch is known.
+    pub(super) fn note_decision(&mut self) -> Vec<Action> {
+        match self.decision() {
+            Some(Decision::Abort(_)) if !self.noted => {
+                let branches = self.named();
+                self.append(Record::Aborted { branches })
+            }
+            Some(Decision::Abort(_) | Decision::Commit) | None => Vec::new(),
+        }
     }
 
     /// What a branch did, beside the decision. Where none is known, the only branch decides.

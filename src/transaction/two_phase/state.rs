@@ -26,6 +26,8 @@ pub struct Transaction {
     pub(super) appended: Vec<RecordKind>,
     /// Whether the log may hold anything of it, which then needs an end.
     pub(super) logged: bool,
+    /// Whether that is true of the decision.
+    pub(super) noted: bool,
     pub(super) caller: Caller,
     /// Whether it runs; otherwise it is being replayed.
     pub(super) live: bool,
@@ -100,6 +102,7 @@ impl Transaction {
             branches: Vec::new(),
             appended: Vec::new(),
             logged: false,
+            noted: false,
             caller: Caller::Working,
             live: true,
         }
@@ -317,25 +320,24 @@ impl Transaction {
             return self.decide(Decision::Commit);
         }
         self.phase = Phase::Logging;
-        let branches = self.branches.iter().map(|branch| NamedBranch {
-            number: branch.number,
-            participant: branch.participant.clone(),
-            read_only: branch.progress == Progress::ReadOnly,
-        });
-        let branches: Arc<[NamedBranch]> = branches.collect();
+        let branches = self.named();
         self.append(Record::Committed { branches })
     }
 
     fn resolve(&mut self, resolution: Resolution) -> Vec<Action> {
         match resolution {
             Resolution::Abort => {
-                let mut actions = self.append(Record::Aborted);
+                let branches = self.named();
+                let mut actions = self.append(Record::Aborted { branches });
                 actions.extend(self.decide(Decision::Abort(AbortReason::Operator)));
                 actions
             }
             Resolution::Did { branch, did } => {
-                let deed = self.deed(branch, did);
-                deed.map_or_else(Vec::new, |deed| self.append(Record::Resolved(deed)))
+                let mut actions = self.note_decision();
+                if let Some(deed) = self.deed(branch, did) {
+                    actions.extend(self.append(Record::Resolved(deed)));
+                }
+                actions
             }
         }
     }
@@ -348,8 +350,18 @@ impl Transaction {
         actions
     }
 
+    /// All branches, as records name them.
+    pub(super) fn named(&self) -> Arc<[NamedBranch]> {
+        let branches = self.branches.iter().map(|branch| NamedBranch {
+            number: branch.number,
+            participant: branch.participant.clone(),
+            read_only: branch.progress == Progress::ReadOnly,
+        });
+        branches.collect()
+    }
+
     pub(super) fn append(&mut self, record: Record) -> Vec<Action> {
-        self.logged = true;
+        self.note(&record);
         self.appended.push(record.kind());
         vec![Action::Append(record)]
     }

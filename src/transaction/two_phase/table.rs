@@ -8,7 +8,7 @@ use super::branch::{Branch, ParkReason, Progress};
 use super::event::{Event, Refusal, Resolution};
 use super::record::{Record, RecordKind};
 use super::state::{Caller, Decision, Phase, Transaction};
-use super::vote::{Outcome, Report};
+use super::vote::Report;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Reception {
@@ -75,22 +75,20 @@ fn replayed(to: &Transaction, record: &Record) -> Reception {
     match (record, decision) {
         (Record::Enlisted { branch, .. }, Some(_)) if to.branch(*branch).is_some() => Absorbed,
         (Record::Committed { .. }, Some(Decision::Commit))
-        | (Record::Aborted, Some(Decision::Abort(_))) => Absorbed,
-        (Record::Enlisted { .. } | Record::Aborted, Some(Decision::Commit))
-        | (Record::Committed { .. }, Some(Decision::Abort(_))) => Reception::Impossible,
+        | (Record::Aborted { .. }, Some(Decision::Abort(_))) => Absorbed,
+        (Record::Enlisted { .. } | Record::Aborted { .. }, Some(Decision::Commit))
+        | (Record::Committed { .. }, Some(Decision::Abort(_)))
+        // What a branch did stands after what was decided.
+        | (Record::Heuristic(_), None) => Reception::Impossible,
         (Record::Heuristic(deed) | Record::Resolved(deed), Some(decision))
             if deed.decided != decision.outcome() =>
         {
             Reception::Impossible
         }
-        // Only of a one-phase commit there is no record, and what its branch does is right.
-        (Record::Heuristic(deed), None) if deed.decided == Outcome::Committed => {
-            Reception::Impossible
-        }
         (
             Record::Enlisted { .. }
             | Record::Committed { .. }
-            | Record::Aborted
+            | Record::Aborted { .. }
             | Record::Heuristic(_)
             | Record::Resolved(_)
             | Record::Ended,

@@ -68,7 +68,7 @@ impl Commit {
         }
         // Whoever comes by here again is going round in circles.
         runs.insert(print, None);
-        let fair = self.rules.fair(&self.config, world);
+        let fair = self.rules.fair(world);
         let longest = if fair.is_empty() {
             world.is_settled().then_some(0)
         } else {
@@ -100,8 +100,8 @@ impl Model for Commit {
 
     fn actions(&self, world: &World, actions: &mut Vec<Step>) {
         if world.broken.is_none() {
-            actions.extend(self.rules.fair(&self.config, world));
-            actions.extend(self.rules.faults(world));
+            actions.extend(self.rules.fair(world));
+            actions.extend(world.faults().into_iter().map(Step::Fault));
         }
     }
 
@@ -160,21 +160,21 @@ fn logs_first(world: &World) -> bool {
 
 fn ends(world: &World) -> bool {
     let commits = world.has(RecordKind::Committed);
-    let did = |number: u16| {
-        let mut records = world.records();
-        let read_only = world.records().any(|record| match record {
-            Record::Committed { branches } => branches
-                .iter()
-                .any(|named| named.number == number && named.read_only),
-            _ => false,
-        });
-        read_only || records.any(|record| record.kind() == RecordKind::Heuristic(number))
+    let excused = |number: u16| {
+        world.records().any(|record| {
+            let named = match record {
+                Record::Committed { branches } => branches.iter().find(|it| it.number == number),
+                _ => None,
+            };
+            let heuristic = record.kind() == RecordKind::Heuristic(number);
+            heuristic || named.is_some_and(|named| named.read_only)
+        })
     };
     let mut rows = (0..).zip(world.rows());
     !world.has(RecordKind::Ended)
         || rows.all(|(number, row)| match row {
-            Some(Row::Committed) => commits || did(number),
-            Some(Row::Excluded) | None => !commits || did(number),
+            Some(Row::Committed) => commits || excused(number),
+            Some(Row::Excluded) | None => !commits || excused(number),
             Some(Row::Working { .. } | Row::Prepared) => false,
         })
 }
@@ -197,30 +197,207 @@ fn check(what: &str, config: &Config) -> usize {
     states
 }
 
+/// Of these branches: whether each changes nothing.
 fn config(read_only: &[bool], faults: Faults) -> Config {
     Config {
         read_only: read_only.to_vec(),
         lists: true,
-        slow: true,
+        slow: false,
         faults,
     }
 }
 
+const TWO: [bool; 2] = [false; 2];
+
+/// Coordinators crash twice, and both participants.
+const CRASHES: Faults = Faults {
+    crashes: 2,
+    losses: 0b11,
+    ..NO_FAULTS
+};
+
+const ZOMBIES: Faults = Faults {
+    crashes: 1,
+    take_overs: 1,
+    ..NO_FAULTS
+};
+
 #[test]
-fn trial() {
-    let n = |name: &str| std::env::var(name).map_or(0, |v| v.parse().unwrap());
+fn two_participants_survive_crashes_and_a_zombie() {
+    let take_overs = 1;
+    let states = check(
+        "crashes",
+        &config(
+            &TWO,
+            Faults {
+                take_overs,
+                ..CRASHES
+            },
+        ),
+    );
+    assert!(states > 10_000, "only {states} states");
+    let slow = true;
+    check(
+        "a zombie, slowly",
+        &Config {
+            slow,
+            ..config(&TWO, ZOMBIES)
+        },
+    );
+}
+
+#[test]
+fn two_participants_survive_bad_messages_and_a_bad_log() {
     let faults = Faults {
-        crashes: n("C"),
-        take_overs: n("T"),
-        losses: n("L"),
-        mischief: n("M"),
-        failures: n("F"),
-        impatience: n("I"),
-        inquiries: n("Q"),
-        forces: n("X"),
-        operators: n("O"),
+        crashes: 1,
+        mischief: 1,
+        failures: 1,
+        ..NO_FAULTS
     };
-    let mut config = config(&vec![false; n("N") as usize], faults);
-    config.slow = n("S") > 0;
-    check("trial", &config);
+    let states = check("messages and log", &config(&TWO, faults.clone()));
+    assert!(states > 2_000, "only {states} states");
+    let zombie = Faults {
+        take_overs: 1,
+        mischief: 1,
+        ..NO_FAULTS
+    };
+    check("messages and a zombie", &config(&TWO, zombie));
+}
+
+#[test]
+fn two_participants_survive_people() {
+    let faults = Faults {
+        take_overs: 1,
+        failures: 1,
+        impatience: 1,
+        operators: 1,
+        ..NO_FAULTS
+    };
+    check("people", &config(&TWO, faults));
+    let forces = 1;
+    check(
+        "an administrator",
+        &config(
+            &TWO,
+            Faults {
+                crashes: 1,
+                forces,
+                ..NO_FAULTS
+            },
+        ),
+    );
+    let inquiries = 1;
+    check(
+        "an inquiry",
+        &config(
+            &TWO,
+            Faults {
+                inquiries,
+                ..ZOMBIES
+            },
+        ),
+    );
+}
+
+#[test]
+fn one_participant_survives_everything() {
+    let faults = Faults {
+        crashes: 2,
+        take_overs: 1,
+        losses: 1,
+        mischief: 1,
+        impatience: 1,
+        ..NO_FAULTS
+    };
+    let slow = true;
+    check(
+        "one phase",
+        &Config {
+            slow,
+            ..config(&[false], faults)
+        },
+    );
+}
+
+#[test]
+fn branches_of_other_kinds_survive_too() {
+    let mischief = 1;
+    let faults = Faults {
+        mischief,
+        ..ZOMBIES
+    };
+    check("read-only", &config(&[true; 2], faults.clone()));
+    check("one read-only", &config(&[false, true], faults));
+    let lists = false;
+    check(
+        "not listed",
+        &Config {
+            lists,
+            ..config(&TWO, ZOMBIES)
+        },
+    );
+}
+
+#[test]
+fn more_participants_survive_less() {
+    let crashes = 1;
+    check(
+        "three",
+        &config(
+            &[false; 3],
+            Faults {
+                crashes,
+                ..NO_FAULTS
+            },
+        ),
+    );
+    check(
+        "four",
+        &config(
+            &[false; 4],
+            Faults {
+                crashes,
+                ..NO_FAULTS
+            },
+        ),
+    );
+    let take_overs = 1;
+    check(
+        "three, a zombie",
+        &config(
+            &[false; 3],
+            Faults {
+                take_overs,
+                ..NO_FAULTS
+            },
+        ),
+    );
+}
+
+/// The largest. Minutes, even with optimization.
+#[test]
+#[ignore = "takes minutes: run it with --release"]
+fn two_participants_survive_everything() {
+    let faults = Faults {
+        take_overs: 1,
+        mischief: 1,
+        failures: 1,
+        ..CRASHES
+    };
+    check("two, all faults", &config(&TWO, faults));
+    let mischief = 1;
+    let slow = true;
+    let faults = Faults {
+        mischief,
+        ..ZOMBIES
+    };
+    check(
+        "two, slowly",
+        &Config {
+            slow,
+            ..config(&TWO, faults.clone())
+        },
+    );
+    check("three", &config(&[false; 3], faults));
+    check("four", &config(&[false; 4], ZOMBIES));
 }

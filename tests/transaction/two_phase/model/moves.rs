@@ -3,12 +3,12 @@
 use tripod::transaction::two_phase::{Outcome, ParkReason, Phase, Progress, Row};
 
 use super::rules::Rules;
-use super::steps::{Config, Step};
+use super::steps::{Fault, Step};
 use super::world::{Coordinator, Message, World, foreign, own};
 
 impl Rules {
     /// What happens sooner or later, if nothing breaks: every one of these, in any order.
-    pub(super) fn fair(&self, config: &Config, world: &World) -> Vec<Step> {
+    pub(super) fn fair(&self, world: &World) -> Vec<Step> {
         let mut steps: Vec<Step> = world.deliveries().map(Step::Deliver).collect();
         let late = (0..world.late.len()).filter(|at| world.is_first_late(*at));
         steps.extend(late.map(Step::LandLate));
@@ -29,7 +29,7 @@ impl Rules {
                 steps.extend(settled.map(|number| Step::Settle(newest.epoch, number)));
                 let unscanned = |number: &usize| newest.scanned & 1 << number == 0;
                 let scans = (0..world.ledgers.len()).filter(unscanned);
-                let scans = scans.filter(|number| config.lists && self.would_scan(world, *number));
+                let scans = scans.filter(|number| self.would_scan(world, *number));
                 steps.extend(scans.map(Step::Scan));
             }
         }
@@ -38,55 +38,54 @@ impl Rules {
         steps.extend(working.filter(|_| silent).map(Step::Expire));
         steps
     }
-
-    /// What may happen besides, as often as is left.
-    pub(super) fn faults(&self, world: &World) -> Vec<Step> {
-        let mut steps: Vec<Step> = (0..world.late.len()).map(Step::LoseLate).collect();
-        let faults = &world.faults;
-        if faults.mischief > 0 {
-            for at in world.deliveries() {
-                steps.extend([Step::Lose(at), Step::Double(at)]);
-                let request = matches!(world.post[at], Message::Request(..));
-                steps.extend(request.then_some(Step::Delay(at)));
-            }
-        }
-        for by in &world.coordinators {
-            let epoch = by.epoch;
-            if faults.failures > 0 && !by.appends.is_empty() && !by.poisoned {
-                steps.push(Step::Fail(epoch, false));
-                steps.extend((epoch == world.epoch).then_some(Step::Fail(epoch, true)));
-            }
-            steps.extend((faults.crashes > 0).then_some(Step::Crash(epoch)));
-            if faults.inquiries > 0 {
-                let prepared = world.numbers(|row| row == Row::Prepared);
-                steps.extend(prepared.map(|number| Step::Inquire(epoch, number)));
-            }
-        }
-        let take_over = faults.take_overs > 0 && world.newest().is_some();
-        steps.extend(take_over.then_some(Step::TakeOver));
-        let losses = world.numbers(|row| matches!(row, Row::Working { .. }));
-        let losses = losses.filter(|number| faults.losses & 1 << number != 0);
-        steps.extend(losses.map(Step::LoseWork));
-        if faults.forces > 0 {
-            for number in world.numbers(|row| row == Row::Prepared) {
-                let outcomes = [Outcome::Committed, Outcome::Aborted];
-                steps.extend(outcomes.map(|outcome| Step::Force(number, outcome)));
-            }
-        }
-        if world
-            .lives(1)
-            .is_some_and(|at| world.coordinators[at].subject().is_some())
-        {
-            if faults.impatience > 0 {
-                steps.extend([Step::Deadline, Step::Drop]);
-            }
-            steps.extend((faults.operators > 0).then_some(Step::Operator));
-        }
-        steps
-    }
 }
 
 impl World {
+    /// What may happen besides, as often as is left.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let mut steps: Vec<Fault> = (0..self.late.len()).map(Fault::LoseLate).collect();
+        let faults = &self.faults;
+        if faults.mischief > 0 {
+            for at in self.deliveries() {
+                steps.extend([Fault::Lose(at), Fault::Double(at)]);
+                let request = matches!(self.post[at], Message::Request(..));
+                steps.extend(request.then_some(Fault::Delay(at)));
+            }
+        }
+        for by in &self.coordinators {
+            let epoch = by.epoch;
+            if faults.failures > 0 && !by.appends.is_empty() && !by.poisoned {
+                steps.push(Fault::Fail(epoch, false));
+                steps.extend((epoch == self.epoch).then_some(Fault::Fail(epoch, true)));
+            }
+            steps.extend((faults.crashes > 0).then_some(Fault::Crash(epoch)));
+            if faults.inquiries > 0 {
+                let prepared = self.numbers(|row| row == Row::Prepared);
+                steps.extend(prepared.map(|number| Fault::Inquire(epoch, number)));
+            }
+        }
+        let take_over = faults.take_overs > 0 && self.newest().is_some();
+        steps.extend(take_over.then_some(Fault::TakeOver));
+        let losses = self.numbers(|row| matches!(row, Row::Working { .. }));
+        let losses = losses.filter(|number| faults.losses & 1 << number != 0);
+        steps.extend(losses.map(Fault::LoseWork));
+        if faults.forces > 0 {
+            for number in self.numbers(|row| row == Row::Prepared) {
+                let outcomes = [Outcome::Committed, Outcome::Aborted];
+                steps.extend(outcomes.map(|outcome| Fault::Force(number, outcome)));
+            }
+        }
+        if self
+            .lives(1)
+            .is_some_and(|at| self.coordinators[at].subject().is_some())
+        {
+            if faults.impatience > 0 {
+                steps.extend([Fault::Deadline, Fault::Drop]);
+            }
+            steps.extend((faults.operators > 0).then_some(Fault::Operator));
+        }
+        steps
+    }
     /// Where nothing is left to be done, but by those who have not been heard of since a successor
     /// took over: those never end what they cannot log.
     pub(super) fn is_settled(&self) -> bool {

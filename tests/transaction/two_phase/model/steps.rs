@@ -33,7 +33,12 @@ pub(super) enum Step {
     Expire(usize),
     /// An operator says what a parked branch did.
     Settle(u64, usize),
+    Fault(Fault),
+}
 
+/// What a fair world does without.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fault {
     Lose(usize),
     Delay(usize),
     Double(usize),
@@ -95,6 +100,7 @@ impl Config {
         }
         World {
             slow: self.slow,
+            lists: self.lists,
             log,
             epoch: 1,
             late: Vec::new(),
@@ -172,42 +178,30 @@ impl Rules {
                 let resolution = Resolution::Did { branch, did };
                 self.tell(world, by, Event::Resolve(resolution));
             }
-            Step::Lose(_)
-            | Step::Delay(_)
-            | Step::Double(_)
-            | Step::LoseLate(_)
-            | Step::Fail(..)
-            | Step::Crash(_)
-            | Step::TakeOver
-            | Step::LoseWork(_)
-            | Step::Deadline
-            | Step::Drop
-            | Step::Inquire(..)
-            | Step::Force(..)
-            | Step::Operator => self.fail(world, step),
+            Step::Fault(fault) => self.fail(world, fault),
         }
     }
 
-    fn fail(&self, world: &mut World, step: Step) {
-        match step {
-            Step::Lose(at) => {
+    fn fail(&self, world: &mut World, fault: Fault) {
+        match fault {
+            Fault::Lose(at) => {
                 world.faults.mischief -= 1;
                 let lost = world.post.remove(at);
-                self.give_up(world, &lost);
+                Self::give_up(world, &lost);
             }
-            Step::Delay(at) => {
+            Fault::Delay(at) => {
                 world.faults.mischief -= 1;
                 let late = world.post[at].clone();
-                self.give_up(world, &late);
+                Self::give_up(world, &late);
             }
-            Step::Double(at) => {
+            Fault::Double(at) => {
                 world.faults.mischief -= 1;
                 world.post(world.post[at].clone());
             }
-            Step::LoseLate(at) => {
+            Fault::LoseLate(at) => {
                 world.late.remove(at);
             }
-            Step::Fail(by, landed) => {
+            Fault::Fail(by, landed) => {
                 world.faults.failures -= 1;
                 let at = world.lives(by).unwrap();
                 let kind = world.coordinators[at].appends[0].kind();
@@ -223,40 +217,39 @@ impl Rules {
                     self.tell_fate(world, by);
                 }
             }
-            Step::Crash(by) => {
+            Fault::Crash(by) => {
                 world.faults.crashes -= 1;
                 world.crash(by);
             }
-            Step::TakeOver => {
+            Fault::TakeOver => {
                 world.faults.take_overs -= 1;
                 self.open(world);
             }
-            Step::LoseWork(number) => {
+            Fault::LoseWork(number) => {
                 world.faults.losses &= !(1 << number);
                 world.ledgers[number].lose(branch(number_of(number)));
             }
-            Step::Deadline => {
+            Fault::Deadline => {
                 world.faults.impatience -= 1;
                 self.tell(world, 1, Event::Deadline);
             }
-            Step::Drop => {
+            Fault::Drop => {
                 world.faults.impatience -= 1;
                 self.tell(world, 1, Event::Dropped);
             }
-            Step::Inquire(of, number) => {
+            Fault::Inquire(of, number) => {
                 world.faults.inquiries -= 1;
                 world.post(Message::Inquiry(of, branch(number_of(number))));
             }
-            Step::Force(number, outcome) => {
+            Fault::Force(number, outcome) => {
                 world.faults.forces -= 1;
                 world.forced = true;
                 world.ledgers[number].force(branch(number_of(number)), outcome);
             }
-            Step::Operator => {
+            Fault::Operator => {
                 world.faults.operators -= 1;
                 self.tell(world, 1, Event::Resolve(Resolution::Abort));
             }
-            _ => unreachable!("{step:?} is no fault"),
         }
     }
 
@@ -313,7 +306,7 @@ impl Rules {
     }
 
     /// Whoever waits for the answer to this waits no longer.
-    fn give_up(&self, world: &mut World, message: &Message) {
+    fn give_up(world: &mut World, message: &Message) {
         let (to, of, reply) = match message {
             Message::Request(by, of, Request::Prepare) => (*by, *of, Reply::Vote(Vote::Unknown)),
             Message::Request(by, of, _) => (*by, *of, Reply::Report(Report::Unknown)),
@@ -438,7 +431,8 @@ impl Rules {
             let mut post = world.post.iter();
             post.any(|message| matches!(message, Message::Request(_, other, _) if *other == of))
         };
-        let found = found.filter(|of| !asked(*of));
+        let listed = |of: BranchId| world.lists || of.transaction() != subject();
+        let found = found.filter(|of| listed(*of) && !asked(*of));
         let adopted = found.filter_map(|of| Some((of, (self.adopt)(&by.book, of)?)));
         adopted.collect()
     }

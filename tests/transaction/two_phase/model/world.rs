@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use tripod::transaction::two_phase::{
-    Book, Decision, Entry, Event, Ledger, Outcome, Progress, Record, RecordKind, Reply, Request,
-    Row, Transaction,
+    Book, Entry, Event, Ledger, Outcome, Record, RecordKind, Reply, Request, Row, Transaction,
 };
 use tripod::transaction::{BranchId, CoordinatorId, TransactionId};
 
@@ -50,6 +49,8 @@ pub(super) struct World {
     /// Whether replies and the fates of appends are under way for a while. If not, they are there
     /// at once: whoever sent a request or an append and crashes will still not know of them.
     pub(super) slow: bool,
+    /// Whether participants list the branches of the transaction.
+    pub(super) lists: bool,
     pub(super) log: Vec<Entry>,
     /// The one that the log takes appends of.
     pub(super) epoch: u64,
@@ -171,17 +172,5 @@ impl World {
 impl Coordinator {
     pub(super) fn subject(&self) -> Option<&Transaction> {
         self.book.transaction(subject())
-    }
-
-    pub(super) fn progress(&self, number: usize) -> Option<Progress> {
-        let branches = self.subject()?.branches().iter();
-        let mut branches = branches.filter(|branch| usize::from(branch.number()) == number);
-        branches
-            .next()
-            .map(tripod::transaction::two_phase::Branch::progress)
-    }
-
-    pub(super) fn decided(&self) -> Option<Outcome> {
-        self.subject()?.decision().map(Decision::outcome)
     }
 }
