@@ -429,7 +429,7 @@ impl Rules {
         });
         let asked = |of: BranchId| {
             let mut post = world.post.iter();
-            post.any(|message| matches!(message, Message::Request(_, other, _) if *other == of))
+            post.any(|message| matches!(message, Message::Request(from, other, _) if (*from, *other) == (by.epoch, of)))
         };
         let listed = |of: BranchId| world.lists || of.transaction() != subject();
         let found = found.filter(|of| listed(*of) && !asked(*of));
