@@ -2,7 +2,7 @@
 
 use super::branch::{Branch, ParkReason, Progress};
 use super::event::{AbortReason, Action, Answer};
-use super::record::{Deed, Record};
+use super::record::{Deed, Record, RecordKind};
 use super::state::{Caller, Decision, Phase, Transaction};
 use super::vote::{Outcome, Report, Request};
 
@@ -63,7 +63,8 @@ impl Transaction {
     fn park_heuristic(&mut self, branch: u16, did: Outcome) -> Vec<Action> {
         let reason = ParkReason::Heuristic(did);
         let mut actions = self.note_decision();
-        if let Some(deed) = self.deed(branch, did) {
+        let pending = self.appended.contains(&RecordKind::Heuristic(branch));
+        if let Some(deed) = self.deed(branch, did).filter(|_| !pending) {
             actions.extend(self.append(Record::Heuristic(deed)));
         }
         self.advance(branch, Progress::Parked(reason));

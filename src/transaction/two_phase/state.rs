@@ -22,7 +22,7 @@ pub struct Transaction {
     pub(super) phase: Phase,
     /// By number.
     pub(super) branches: Vec<Branch>,
-    /// Whose fate is not known yet.
+    /// Those whose fate is not known yet, in order.
     pub(super) appended: Vec<RecordKind>,
     /// Whether the log may hold anything of it, which then needs an end.
     pub(super) logged: bool,
@@ -362,7 +362,10 @@ impl Transaction {
 
     pub(super) fn append(&mut self, record: Record) -> Vec<Action> {
         self.note(&record);
-        self.appended.push(record.kind());
+        let kind = record.kind();
+        if let Err(at) = self.appended.binary_search(&kind) {
+            self.appended.insert(at, kind);
+        }
         vec![Action::Append(record)]
     }
 

@@ -1,6 +1,9 @@
 //! Two-phase commit: its pure core.
 
+mod ledger;
 mod model;
+mod pairs;
+mod replay;
 
 use tripod::transaction::{CoordinatorId, Epoch, ParticipantName, TransactionId};
 
