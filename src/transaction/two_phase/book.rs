@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Action, Event, Impossible};
+use super::phase::{Decision, Phase};
 use super::record::Record;
-use super::state::{Decision, Phase, Transaction};
+use super::state::Transaction;
 use super::vote::{Outcome, Request};
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch, TransactionId};
 use crate::transaction::name::ParticipantName;
@@ -229,6 +230,7 @@ impl Recovered {
         if book.broken.contains(&id) {
             return;
         }
+        book.names.extend(record.participants().cloned());
         let transaction = book.transactions.entry(id);
         let transaction = transaction.or_insert_with(|| Transaction::replay(id));
         if let Err(impossible) = transaction.step(Event::Durable(record)) {

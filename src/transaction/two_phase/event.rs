@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::branch::ParkReason;
+use super::phase::Phase;
 use super::record::{Record, RecordKind};
-use super::state::Phase;
 use super::vote::{Outcome, Report, Request, Vote};
 use crate::transaction::id::TransactionId;
 use crate::transaction::name::ParticipantName;

@@ -96,6 +96,18 @@ impl Record {
         }
     }
 
+    /// Whom it names.
+    pub(super) fn participants(&self) -> impl Iterator<Item = &ParticipantName> {
+        let (one, several): (_, &[NamedBranch]) = match self {
+            Self::Enlisted { participant, .. } => (Some(participant), &[]),
+            Self::Committed { branches } | Self::Aborted { branches } => (None, branches),
+            Self::Heuristic(deed) | Self::Resolved(deed) => (Some(&deed.participant), &[]),
+            Self::Ended => (None, &[]),
+        };
+        let several = several.iter().map(|named| &named.participant);
+        one.into_iter().chain(several)
+    }
+
     /// Whether it has to be durable before the transaction goes on. Nobody waits for the others.
     #[must_use]
     pub fn is_forced(&self) -> bool {

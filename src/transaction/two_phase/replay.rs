@@ -2,8 +2,9 @@
 
 use super::branch::{Branch, ParkReason, Progress};
 use super::event::{AbortReason, Action, Answer};
+use super::phase::{Decision, Phase};
 use super::record::{NamedBranch, Record, RecordKind};
-use super::state::{Decision, Phase, Transaction};
+use super::state::Transaction;
 use crate::transaction::name::ParticipantName;
 
 impl Transaction {

@@ -2,8 +2,9 @@
 
 use super::branch::{Branch, ParkReason, Progress};
 use super::event::{AbortReason, Action, Answer};
+use super::phase::{Decision, Phase};
 use super::record::{Deed, Record, RecordKind};
-use super::state::{Caller, Decision, Phase, Transaction};
+use super::state::{Caller, Transaction};
 use super::vote::{Outcome, Report, Request};
 
 impl Transaction {

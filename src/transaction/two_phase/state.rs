@@ -1,13 +1,13 @@
 //! A transaction, as its coordinator keeps it: what happens leads to what is to be done.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::branch::{Branch, Progress};
 use super::event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution};
+use super::phase::{Decision, Phase};
 use super::record::{NamedBranch, Record, RecordKind};
 use super::table::{Reception, reception};
-use super::vote::{Outcome, Request, Vote};
+use super::vote::{Request, Vote};
 use crate::transaction::id::TransactionId;
 use crate::transaction::name::ParticipantName;
 
@@ -31,54 +31,6 @@ pub struct Transaction {
     pub(super) caller: Caller,
     /// Whether it runs; otherwise it is being replayed.
     pub(super) live: bool,
-}
-
-/// How far a transaction is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Branches are enlisted, and work. While a log is replayed: nothing is decided so far.
-    Working,
-    /// Votes are awaited.
-    Preparing,
-    /// The only branch was told to commit, and decides by doing so or not.
-    OnePhase,
-    /// The commit record was handed to the log. From here on no deadline applies.
-    Logging,
-    /// Writing the commit record failed: the log decides when it is opened again.
-    InDoubt,
-    /// It is decided, and branches have still to do their part.
-    Settling(Decision),
-    /// All have, and the end record was handed to the log.
-    Ending(Decision),
-    /// It is over.
-    Ended(Decision),
-}
-
-/// What was decided. It never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
-    /// To commit.
-    Commit,
-    /// To abort.
-    Abort(AbortReason),
-}
-
-impl Decision {
-    /// What becomes of the transaction.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Commit => Outcome::Committed,
-            Self::Abort(_) => Outcome::Aborted,
-        }
-    }
-
-    pub(super) fn of(outcome: Outcome, reason: AbortReason) -> Self {
-        match outcome {
-            Outcome::Committed => Self::Commit,
-            Outcome::Aborted => Self::Abort(reason),
-        }
-    }
 }
 
 /// Who began the transaction.
@@ -316,7 +268,8 @@ impl Transaction {
         if !self.branches.iter().all(|branch| voted(branch.progress)) {
             return Vec::new();
         }
-        if self.branches.iter().all(Branch::is_done) {
+        // With anything in the log, the absence of a commit record would speak for abort.
+        if self.branches.iter().all(Branch::is_done) && !self.logged {
             return self.decide(Decision::Commit);
         }
         self.phase = Phase::Logging;
@@ -373,27 +326,6 @@ impl Transaction {
         let at = self.place(number).ok();
         if let Some(branch) = at.and_then(|at| self.branches.get_mut(at)) {
             branch.progress = progress;
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, decision) = match self {
-            Self::Working => ("working", None),
-            Self::Preparing => ("preparing", None),
-            Self::OnePhase => ("committing in one phase", None),
-            Self::Logging => ("logging its commit", None),
-            Self::InDoubt => ("in doubt", None),
-            Self::Settling(decision) => ("settling", Some(decision)),
-            Self::Ending(decision) => ("ending", Some(decision)),
-            Self::Ended(decision) => ("ended", Some(decision)),
-        };
-        f.write_str(what)?;
-        match decision.map(Decision::outcome) {
-            None => Ok(()),
-            Some(Outcome::Committed) => f.write_str(" as committed"),
-            Some(Outcome::Aborted) => f.write_str(" as aborted"),
         }
     }
 }

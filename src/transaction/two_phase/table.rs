@@ -6,8 +6,9 @@
 
 use super::branch::{Branch, ParkReason, Progress};
 use super::event::{Event, Refusal, Resolution};
+use super::phase::{Decision, Phase};
 use super::record::{Record, RecordKind};
-use super::state::{Caller, Decision, Phase, Transaction};
+use super::state::{Caller, Transaction};
 use super::vote::Report;
 
 #[derive(Clone, Copy, PartialEq)]

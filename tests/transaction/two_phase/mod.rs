@@ -1,8 +1,10 @@
 //! Two-phase commit: its pure core.
 
+mod book;
 mod ledger;
 mod model;
 mod pairs;
+mod protocol;
 mod replay;
 
 use tripod::transaction::{CoordinatorId, Epoch, ParticipantName, TransactionId};

@@ -10,23 +10,25 @@
 //! The larger configurations run with
 //! `cargo test --release --all-features --test transaction -- --ignored --nocapture model`.
 
+mod faults;
 mod flaws;
+mod laws;
 mod moves;
 mod rules;
 mod steps;
+mod systems;
 mod world;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::time::Instant;
 
-use stateright::{Checker, HasDiscoveries, Model, Property};
-use tripod::transaction::two_phase::{Outcome, Record, RecordKind, Request, Row};
+use stateright::{Model, Property};
 
-use rules::{REAL, Rules};
+use laws::{agrees, answers, ends, logs_first, situations, votes};
+use rules::Rules;
 use steps::{Config, Step};
-use world::{Faults, Message, NO_FAULTS, World};
+use world::World;
 
 const AGREE: &str = "no two participants decide differently";
 const ANSWER: &str = "what anybody is told never flips, and is what participants do";
@@ -47,6 +49,8 @@ struct Commit {
     rules: Rules,
     config: Config,
     runs: Mutex<HashMap<u64, Option<usize>>>,
+    /// What has been seen to happen, so that no law holds of an empty world.
+    met: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Commit {
@@ -57,6 +61,7 @@ impl Commit {
             rules,
             config,
             runs,
+            met: Mutex::default(),
         }
     }
 
@@ -124,280 +129,9 @@ impl Model for Commit {
             }),
             Property::always(PROGRESS, |commit: &Self, world: &World| {
                 let runs = &mut *commit.runs.lock().unwrap();
+                commit.met.lock().unwrap().extend(situations(world));
                 world.broken.is_some() || commit.longest_run(runs, world).is_some()
             }),
         ]
     }
-}
-
-fn agrees(world: &World) -> bool {
-    world.forced || !(world.any(Row::Committed) && world.any(Row::Excluded))
-}
-
-fn answers(world: &World) -> bool {
-    let told = |outcome| world.told.contains(&outcome);
-    let flips = told(Outcome::Committed) && told(Outcome::Aborted);
-    let contrary = told(Outcome::Committed) && world.any(Row::Excluded)
-        || told(Outcome::Aborted) && world.any(Row::Committed);
-    !flips && (!contrary || world.forced)
-}
-
-fn votes(world: &World) -> bool {
-    let all = (1 << world.ledgers.len()) - 1;
-    let one_phase = world.ledgers.len() == 1;
-    one_phase || world.forced || !world.any(Row::Committed) || world.voted == all
-}
-
-fn logs_first(world: &World) -> bool {
-    let told = |message: &Message| match message {
-        Message::Request(_, of, request) => {
-            *request == Request::Commit && of.transaction() == world::subject()
-        }
-        Message::Reply(..) | Message::Inquiry(..) | Message::Verdict(..) => false,
-    };
-    world.has(RecordKind::Committed) || !world.post.iter().any(told)
-}
-
-fn ends(world: &World) -> bool {
-    let commits = world.has(RecordKind::Committed);
-    let excused = |number: u16| {
-        world.records().any(|record| {
-            let named = match record {
-                Record::Committed { branches } => branches.iter().find(|it| it.number == number),
-                _ => None,
-            };
-            let heuristic = record.kind() == RecordKind::Heuristic(number);
-            heuristic || named.is_some_and(|named| named.read_only)
-        })
-    };
-    let mut rows = (0..).zip(world.rows());
-    !world.has(RecordKind::Ended)
-        || rows.all(|(number, row)| match row {
-            Some(Row::Committed) => commits || excused(number),
-            Some(Row::Excluded) | None => !commits || excused(number),
-            Some(Row::Working { .. } | Row::Prepared) => false,
-        })
-}
-
-/// Visits all that can happen, and says how much that was.
-fn check(what: &str, config: &Config) -> usize {
-    let begun = Instant::now();
-    let checker = Commit::new(REAL, config).checker();
-    let checker = checker.finish_when(HasDiscoveries::AnyFailures);
-    let checker = checker.spawn_bfs().join();
-    let runs = checker.model().runs.lock().unwrap();
-    let longest = runs.values().max().copied().flatten();
-    let (states, steps) = (checker.unique_state_count(), checker.state_count());
-    println!(
-        "{what}: {states} states, {steps} steps, the longest fair run {longest:?}, {:?}",
-        begun.elapsed()
-    );
-    drop(runs);
-    checker.assert_properties();
-    states
-}
-
-/// Of these branches: whether each changes nothing.
-fn config(read_only: &[bool], faults: Faults) -> Config {
-    Config {
-        read_only: read_only.to_vec(),
-        lists: true,
-        slow: false,
-        faults,
-    }
-}
-
-const TWO: [bool; 2] = [false; 2];
-
-/// Coordinators crash twice, and both participants.
-const CRASHES: Faults = Faults {
-    crashes: 2,
-    losses: 0b11,
-    ..NO_FAULTS
-};
-
-const ZOMBIES: Faults = Faults {
-    crashes: 1,
-    take_overs: 1,
-    ..NO_FAULTS
-};
-
-#[test]
-fn two_participants_survive_crashes_and_a_zombie() {
-    let take_overs = 1;
-    let states = check(
-        "crashes",
-        &config(
-            &TWO,
-            Faults {
-                take_overs,
-                ..CRASHES
-            },
-        ),
-    );
-    assert!(states > 10_000, "only {states} states");
-    let slow = true;
-    check(
-        "a zombie, slowly",
-        &Config {
-            slow,
-            ..config(&TWO, ZOMBIES)
-        },
-    );
-}
-
-#[test]
-fn two_participants_survive_bad_messages_and_a_bad_log() {
-    let faults = Faults {
-        crashes: 1,
-        mischief: 1,
-        failures: 1,
-        ..NO_FAULTS
-    };
-    let states = check("messages and log", &config(&TWO, faults.clone()));
-    assert!(states > 2_000, "only {states} states");
-    let zombie = Faults {
-        take_overs: 1,
-        mischief: 1,
-        ..NO_FAULTS
-    };
-    check("messages and a zombie", &config(&TWO, zombie));
-}
-
-#[test]
-fn two_participants_survive_people() {
-    let faults = Faults {
-        take_overs: 1,
-        failures: 1,
-        impatience: 1,
-        operators: 1,
-        ..NO_FAULTS
-    };
-    check("people", &config(&TWO, faults));
-    let forces = 1;
-    check(
-        "an administrator",
-        &config(
-            &TWO,
-            Faults {
-                crashes: 1,
-                forces,
-                ..NO_FAULTS
-            },
-        ),
-    );
-    let inquiries = 1;
-    check(
-        "an inquiry",
-        &config(
-            &TWO,
-            Faults {
-                inquiries,
-                ..ZOMBIES
-            },
-        ),
-    );
-}
-
-#[test]
-fn one_participant_survives_everything() {
-    let faults = Faults {
-        crashes: 2,
-        take_overs: 1,
-        losses: 1,
-        mischief: 1,
-        impatience: 1,
-        ..NO_FAULTS
-    };
-    let slow = true;
-    check(
-        "one phase",
-        &Config {
-            slow,
-            ..config(&[false], faults)
-        },
-    );
-}
-
-#[test]
-fn branches_of_other_kinds_survive_too() {
-    let mischief = 1;
-    let faults = Faults {
-        mischief,
-        ..ZOMBIES
-    };
-    check("read-only", &config(&[true; 2], faults.clone()));
-    check("one read-only", &config(&[false, true], faults));
-    let lists = false;
-    check(
-        "not listed",
-        &Config {
-            lists,
-            ..config(&TWO, ZOMBIES)
-        },
-    );
-}
-
-#[test]
-fn more_participants_survive_less() {
-    let crashes = 1;
-    check(
-        "three",
-        &config(
-            &[false; 3],
-            Faults {
-                crashes,
-                ..NO_FAULTS
-            },
-        ),
-    );
-    check(
-        "four",
-        &config(
-            &[false; 4],
-            Faults {
-                crashes,
-                ..NO_FAULTS
-            },
-        ),
-    );
-    let take_overs = 1;
-    check(
-        "three, a zombie",
-        &config(
-            &[false; 3],
-            Faults {
-                take_overs,
-                ..NO_FAULTS
-            },
-        ),
-    );
-}
-
-/// The largest. Minutes, even with optimization.
-#[test]
-#[ignore = "takes minutes: run it with --release"]
-fn two_participants_survive_everything() {
-    let faults = Faults {
-        take_overs: 1,
-        mischief: 1,
-        failures: 1,
-        ..CRASHES
-    };
-    check("two, all faults", &config(&TWO, faults));
-    let mischief = 1;
-    let slow = true;
-    let faults = Faults {
-        mischief,
-        ..ZOMBIES
-    };
-    check(
-        "two, slowly",
-        &Config {
-            slow,
-            ..config(&TWO, faults.clone())
-        },
-    );
-    check("three", &config(&[false; 3], faults));
-    check("four", &config(&[false; 4], ZOMBIES));
 }

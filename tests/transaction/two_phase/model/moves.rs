@@ -2,8 +2,9 @@
 
 use tripod::transaction::two_phase::{Outcome, ParkReason, Phase, Progress, Row};
 
+use super::faults::Fault;
 use super::rules::Rules;
-use super::steps::{Fault, Step};
+use super::steps::Step;
 use super::world::{Coordinator, Message, World, foreign, own};
 
 impl Rules {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use tripod::transaction::two_phase::{
-    Action, Answer, Book, Entry, Event, Inquirer, Ledger, Outcome, Record, Reply, Report, Request,
+    Action, Answer, Book, Entry, Event, Inquirer, Ledger, Outcome, Record, Reply, Request,
     Resolution, Row, Standing, Vote,
 };
 use tripod::transaction::{BranchId, CoordinatorId, TransactionId};
 
+use super::faults::Fault;
 use super::rules::Rules;
 use super::world::{Coordinator, Faults, Message, World, branch, foreign, own, subject};
 use super::{IMPOSSIBLE, ZOMBIE};
@@ -34,26 +35,6 @@ pub(super) enum Step {
     /// An operator says what a parked branch did.
     Settle(u64, usize),
     Fault(Fault),
-}
-
-/// What a fair world does without.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fault {
-    Lose(usize),
-    Delay(usize),
-    Double(usize),
-    LoseLate(usize),
-    /// The next append fails, and has landed or not.
-    Fail(u64, bool),
-    Crash(u64),
-    TakeOver,
-    /// A participant crashes.
-    LoseWork(usize),
-    Deadline,
-    Drop,
-    Inquire(u64, usize),
-    Force(usize, Outcome),
-    Operator,
 }
 
 /// How a world begins.
@@ -182,77 +163,6 @@ impl Rules {
         }
     }
 
-    fn fail(&self, world: &mut World, fault: Fault) {
-        match fault {
-            Fault::Lose(at) => {
-                world.faults.mischief -= 1;
-                let lost = world.post.remove(at);
-                Self::give_up(world, &lost);
-            }
-            Fault::Delay(at) => {
-                world.faults.mischief -= 1;
-                let late = world.post[at].clone();
-                Self::give_up(world, &late);
-            }
-            Fault::Double(at) => {
-                world.faults.mischief -= 1;
-                world.post(world.post[at].clone());
-            }
-            Fault::LoseLate(at) => {
-                world.late.remove(at);
-            }
-            Fault::Fail(by, landed) => {
-                world.faults.failures -= 1;
-                let at = world.lives(by).unwrap();
-                let kind = world.coordinators[at].appends[0].kind();
-                if landed {
-                    self.land(world, by);
-                    world.coordinators[at].fates.pop();
-                } else {
-                    world.coordinators[at].appends.remove(0);
-                }
-                world.coordinators[at].fates.push(Event::Failed(kind));
-                world.coordinators[at].poisoned = true;
-                if !world.slow {
-                    self.tell_fate(world, by);
-                }
-            }
-            Fault::Crash(by) => {
-                world.faults.crashes -= 1;
-                world.crash(by);
-            }
-            Fault::TakeOver => {
-                world.faults.take_overs -= 1;
-                self.open(world);
-            }
-            Fault::LoseWork(number) => {
-                world.faults.losses &= !(1 << number);
-                world.ledgers[number].lose(branch(number_of(number)));
-            }
-            Fault::Deadline => {
-                world.faults.impatience -= 1;
-                self.tell(world, 1, Event::Deadline);
-            }
-            Fault::Drop => {
-                world.faults.impatience -= 1;
-                self.tell(world, 1, Event::Dropped);
-            }
-            Fault::Inquire(of, number) => {
-                world.faults.inquiries -= 1;
-                world.post(Message::Inquiry(of, branch(number_of(number))));
-            }
-            Fault::Force(number, outcome) => {
-                world.faults.forces -= 1;
-                world.forced = true;
-                world.ledgers[number].force(branch(number_of(number)), outcome);
-            }
-            Fault::Operator => {
-                world.faults.operators -= 1;
-                self.tell(world, 1, Event::Resolve(Resolution::Abort));
-            }
-        }
-    }
-
     fn deliver(&self, world: &mut World, message: Message) {
         match message {
             Message::Request(by, of, request) => self.serve(world, by, of, request),
@@ -305,22 +215,8 @@ impl Rules {
         }
     }
 
-    /// Whoever waits for the answer to this waits no longer.
-    fn give_up(world: &mut World, message: &Message) {
-        let (to, of, reply) = match message {
-            Message::Request(by, of, Request::Prepare) => (*by, *of, Reply::Vote(Vote::Unknown)),
-            Message::Request(by, of, _) => (*by, *of, Reply::Report(Report::Unknown)),
-            Message::Reply(to, of, Reply::Vote(_)) => (*to, *of, Reply::Vote(Vote::Unknown)),
-            Message::Reply(to, of, Reply::Report(_)) => (*to, *of, Reply::Report(Report::Unknown)),
-            Message::Inquiry(..) | Message::Verdict(..) => return,
-        };
-        if world.lives(to).is_some() {
-            world.post(Message::Reply(to, of, reply));
-        }
-    }
-
     /// The first append of this coordinator reaches the log.
-    fn land(&self, world: &mut World, by: u64) {
+    pub(super) fn land(&self, world: &mut World, by: u64) {
         let at = world.lives(by).unwrap();
         let record = world.coordinators[at].appends.remove(0);
         let entry = Entry::Of(subject(), record.clone());
@@ -344,14 +240,14 @@ impl Rules {
         true
     }
 
-    fn tell_fate(&self, world: &mut World, to: u64) {
+    pub(super) fn tell_fate(&self, world: &mut World, to: u64) {
         let at = world.lives(to).unwrap();
         let fate = world.coordinators[at].fates.remove(0);
         self.tell(world, to, fate);
     }
 
     /// Tells a coordinator what happened to the transaction, and does what it says.
-    fn tell(&self, world: &mut World, to: u64, event: Event) {
+    pub(super) fn tell(&self, world: &mut World, to: u64, event: Event) {
         let Some(at) = world.lives(to) else { return };
         match (self.step)(&mut world.coordinators[at].book, subject(), event) {
             Some(actions) => Self::perform(world, to, subject(), actions),
@@ -388,7 +284,7 @@ impl Rules {
     }
 
     /// A coordinator opens the log: a new one, or the newest anew, whose log is poisoned.
-    fn open(&self, world: &mut World) {
+    pub(super) fn open(&self, world: &mut World) {
         let poisoned = |c: &&Coordinator| c.poisoned && c.epoch == world.epoch;
         if let Some(by) = world.coordinators.iter().find(poisoned).map(|c| c.epoch) {
             world.crash(by);
@@ -457,7 +353,7 @@ impl Rules {
     }
 }
 
-fn number_of(at: usize) -> u16 {
+pub(super) fn number_of(at: usize) -> u16 {
     u16::try_from(at).unwrap()
 }
 
