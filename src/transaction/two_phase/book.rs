@@ -46,7 +46,8 @@ pub struct Recovered {
     pub book: Book,
     /// What is to be done for each transaction that is not over.
     pub actions: Vec<(TransactionId, Vec<Action>)>,
-    /// What could not be replayed. These transactions are left alone; the others are not.
+    /// What could not be replayed: records that contradict each other, or that are of another
+    /// coordinator, or of an epoch that has not been. These transactions are left alone; the others are not.
     pub broken: Vec<Impossible>,
 }
 
@@ -133,7 +134,7 @@ impl Book {
     }
 
     /// Takes what happened to a transaction, as [`Transaction::step`]. What comes for one that is
-    /// over is absorbed.
+    /// over is absorbed; but a caller who has not asked for its commit yet will be answered.
     ///
     /// # Errors
     /// [`Impossible`], as there.
@@ -142,13 +143,13 @@ impl Book {
             return Ok(Vec::new());
         };
         let actions = transaction.step(event)?;
-        if transaction.is_over() {
+        if transaction.is_over() && !transaction.has_caller() {
             self.transactions.remove(&id);
         }
         Ok(actions)
     }
 
-    /// A transaction that is not over.
+    /// A transaction that is not over, or whose caller has not asked for its end.
     #[must_use]
     pub fn transaction(&self, id: TransactionId) -> Option<&Transaction> {
         self.transactions.get(&id)
@@ -156,7 +157,8 @@ impl Book {
 
     /// Those that are not over, the oldest first.
     pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
-        self.transactions.values()
+        let open = self.transactions.values();
+        open.filter(|transaction| !transaction.is_over())
     }
 
     /// What can be said about a transaction.
@@ -211,9 +213,10 @@ impl Book {
     /// of those may go.
     #[must_use]
     pub fn watermark(&self) -> (Epoch, u64) {
-        let open = self.transactions.keys().chain(&self.broken);
-        let open = open.map(|id| (id.epoch(), id.sequence())).min();
-        open.unwrap_or((self.epoch, self.begun))
+        let open = self.transactions().map(Transaction::id);
+        let open = open.chain(self.broken.iter().copied());
+        let oldest = open.map(|id| (id.epoch(), id.sequence())).min();
+        oldest.unwrap_or((self.epoch, self.begun))
     }
 }
 
@@ -231,6 +234,10 @@ impl Recovered {
             return;
         }
         book.names.extend(record.participants().cloned());
+        if id.coordinator() != book.coordinator || id.epoch() >= book.epoch {
+            let transaction = Transaction::replay(id);
+            return self.give_up(transaction.refuse(Event::Durable(record)));
+        }
         let transaction = book.transactions.entry(id);
         let transaction = transaction.or_insert_with(|| Transaction::replay(id));
         if let Err(impossible) = transaction.step(Event::Durable(record)) {

@@ -82,11 +82,15 @@ impl Transaction {
             Reception::Taken => Ok(self.take(event)),
             Reception::Absorbed => Ok(Vec::new()),
             Reception::Refused(refusal) => Ok(vec![Action::Refuse(refusal)]),
-            Reception::Impossible => Err(Impossible {
-                transaction: self.id,
-                phase: self.phase.clone(),
-                event: Box::new(event),
-            }),
+            Reception::Impossible => Err(self.refuse(event)),
+        }
+    }
+
+    pub(super) fn refuse(&self, event: Event) -> Impossible {
+        Impossible {
+            transaction: self.id,
+            phase: self.phase.clone(),
+            event: Box::new(event),
         }
     }
 
@@ -127,6 +131,11 @@ impl Transaction {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Whether somebody may still ask for its commit, and wants to be answered.
+    pub(super) fn has_caller(&self) -> bool {
+        self.caller == Caller::Working
     }
 
     pub(super) fn branch(&self, number: u16) -> Option<&Branch> {

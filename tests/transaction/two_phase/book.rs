@@ -1,8 +1,8 @@
 //! All transactions of a coordinator.
 
 use tripod::transaction::two_phase::{
-    Book, Entry, Event, Inquirer, NamedBranch, Outcome, Record, Report, Request, Resolution,
-    Standing,
+    AbortReason, Action, Answer, Book, Entry, Event, Inquirer, NamedBranch, Outcome, Record,
+    Report, Request, Resolution, Standing,
 };
 use tripod::transaction::{BranchId, CoordinatorId, TransactionId};
 
@@ -114,6 +114,33 @@ fn the_watermark_waits_for_the_oldest_that_is_open() {
     assert_eq!(book.watermark(), (epoch(2), 0));
     book.step(own, Event::Rollback).unwrap();
     assert_eq!(book.watermark(), (epoch(2), 1));
+}
+
+#[test]
+fn who_asks_for_the_commit_of_what_is_over_is_answered() {
+    let mut book = opened(1, []);
+    let id = book.begin();
+    book.step(id, Event::Deadline).unwrap();
+    assert_eq!(book.transactions().count(), 0);
+    assert_eq!(book.watermark(), (epoch(1), 1));
+    let answer = Answer::Aborted(AbortReason::Deadline);
+    assert_eq!(
+        book.step(id, Event::Commit).unwrap(),
+        [Action::Answer(answer)]
+    );
+    assert!(book.transaction(id).is_none());
+}
+
+#[test]
+fn records_of_others_are_not_replayed() {
+    let foreign = TransactionId::new(CoordinatorId::from_u128(9), epoch(1), 0);
+    for id in [foreign, transaction(2), transaction(3)] {
+        let log = [Entry::Of(id, committed()), Entry::Of(id, Record::Ended)];
+        let recovered = Book::recover(coordinator(), epoch(2), log);
+        assert_eq!(recovered.broken.len(), 1);
+        assert!(recovered.actions.is_empty());
+        assert_eq!(recovered.book.adopt(BranchId::new(id, 0)), None);
+    }
 }
 
 fn committed() -> Record {

@@ -171,6 +171,7 @@ impl World {
 
 impl Coordinator {
     pub(super) fn subject(&self) -> Option<&Transaction> {
-        self.book.transaction(subject())
+        let subject = self.book.transaction(subject());
+        subject.filter(|subject| !subject.is_over())
     }
 }
