@@ -1,0 +1,52 @@
+//! What participants are called.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A participant, as its coordinator knows it for as long as their logs and rows live: recovery
+/// finds it by this name.
+///
+/// From 1 to 64 of `A` to `Z`, `a` to `z`, `0` to `9`, `_`, `-` and `.`: what any store and log
+/// line takes as it is. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParticipantName(Arc<str>);
+
+impl ParticipantName {
+    /// Bytes in the longest name.
+    pub const LENGTH_MAX: usize = 64;
+
+    /// This name.
+    ///
+    /// # Errors
+    /// [`ParticipantNameError`] for one that is empty, too long or has other characters.
+    pub fn new(name: &str) -> Result<Self, ParticipantNameError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if name.is_empty() || name.len() > Self::LENGTH_MAX || !name.bytes().all(plain) {
+            return Err(ParticipantNameError);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ParticipantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ParticipantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// No name for a participant. Nothing was created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a participant's name has 1 to 64 of A-Z, a-z, 0-9, _, - and .")]
+pub struct ParticipantNameError;

@@ -1,0 +1,75 @@
+//! How far a transaction is, and what was decided.
+
+use std::fmt;
+
+use super::event::AbortReason;
+use super::vote::Outcome;
+
+/// How far a transaction is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Branches are enlisted, and work. While a log is replayed: nothing is decided so far.
+    Working,
+    /// Votes are awaited.
+    Preparing,
+    /// The only branch was told to commit, and decides by doing so or not.
+    OnePhase,
+    /// The commit record was handed to the log. From here on no deadline applies.
+    Logging,
+    /// Writing the commit record failed: the log decides when it is opened again.
+    InDoubt,
+    /// It is decided, and branches have still to do their part.
+    Settling(Decision),
+    /// All have, and the end record was handed to the log.
+    Ending(Decision),
+    /// It is over.
+    Ended(Decision),
+}
+
+/// What was decided. It never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// To commit.
+    Commit,
+    /// To abort.
+    Abort(AbortReason),
+}
+
+impl Decision {
+    /// What becomes of the transaction.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Commit => Outcome::Committed,
+            Self::Abort(_) => Outcome::Aborted,
+        }
+    }
+
+    pub(super) fn of(outcome: Outcome, reason: AbortReason) -> Self {
+        match outcome {
+            Outcome::Committed => Self::Commit,
+            Outcome::Aborted => Self::Abort(reason),
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, decision) = match self {
+            Self::Working => ("working", None),
+            Self::Preparing => ("preparing", None),
+            Self::OnePhase => ("committing in one phase", None),
+            Self::Logging => ("logging its commit", None),
+            Self::InDoubt => ("in doubt", None),
+            Self::Settling(decision) => ("settling", Some(decision)),
+            Self::Ending(decision) => ("ending", Some(decision)),
+            Self::Ended(decision) => ("ended", Some(decision)),
+        };
+        f.write_str(what)?;
+        match decision.map(Decision::outcome) {
+            None => Ok(()),
+            Some(Outcome::Committed) => f.write_str(" as committed"),
+            Some(Outcome::Aborted) => f.write_str(" as aborted"),
+        }
+    }
+}
