@@ -85,7 +85,7 @@ async fn a_scheme_alone_asks_for_tls() {
     let certificates = Certificates::new();
     let server = ZooKeeperServer::start_secure(&certificates, "none").await;
     // The system does not trust it.
-    let error = ZooKeeperBackend::connect(&server.secure_url())
+    let error = ZooKeeperBackend::connect(server.secure_url())
         .await
         .unwrap_err();
     assert_eq!(
@@ -96,12 +96,12 @@ async fn a_scheme_alone_asks_for_tls() {
     );
     let roots = std::fs::read(certificates.authority()).unwrap();
     let tls = Tls::new().with_roots(roots);
-    ZooKeeperBackend::connect(&server.secure_url())
+    ZooKeeperBackend::connect(server.secure_url())
         .tls(tls.clone())
         .await
         .unwrap();
     // Nor does one who asks for TLS get less for a URL that does not.
-    let error = ZooKeeperBackend::connect(&server.url())
+    let error = ZooKeeperBackend::connect(server.url())
         .tls(tls)
         .await
         .unwrap_err();
@@ -141,8 +141,8 @@ async fn locks_of_a_user_are_nobody_elses() {
 async fn what_others_own_is_refused_to_those_who_come_later() {
     let server = ZooKeeperServer::start().await;
     // Both are under a node that everybody may use.
-    let everybody = Locks::new(ZooKeeperBackend::connect(&server.url()).await.unwrap());
-    let user = ZooKeeperBackend::connect(&server.url()).user("us", "canary");
+    let everybody = Locks::new(ZooKeeperBackend::connect(server.url()).await.unwrap());
+    let user = ZooKeeperBackend::connect(server.url()).user("us", "canary");
     let ours = Locks::new(user.await.unwrap());
     let guard = ours.acquire("a").await.unwrap();
     let refused = everybody.try_acquire("a").await;

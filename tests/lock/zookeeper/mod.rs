@@ -18,7 +18,7 @@ use zookeeper_client::Client;
 use crate::server::zookeeper::ZooKeeperServer;
 
 async fn store(server: &ZooKeeperServer) -> ZooKeeperBackend {
-    ZooKeeperBackend::connect(&server.url()).await.unwrap()
+    ZooKeeperBackend::connect(server.url()).await.unwrap()
 }
 
 async fn locks(server: &ZooKeeperServer) -> Locks {

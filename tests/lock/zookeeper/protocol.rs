@@ -237,7 +237,7 @@ async fn a_ttl_that_the_session_cannot_keep_is_refused() {
     assert_eq!(error.kind(), BackendErrorKind::Rejected);
     assert!(told(&error).contains("session_timeout"), "{error:?}");
     // The server has the last word.
-    let all = super::ZooKeeperBackend::connect(&server.url());
+    let all = super::ZooKeeperBackend::connect(server.url());
     let locks = Locks::new(all.session_timeout(Duration::from_secs(300)).await.unwrap());
     let guard = locks.acquire("d").await.unwrap();
     assert_eq!(guard.ttl(), Duration::from_secs(60));
