@@ -85,14 +85,14 @@ impl Ledger {
     ) -> Result<(), StaleLog> {
         let before = self.coordinators.get(&coordinator);
         let watermark = before.and_then(|seen| seen.watermark);
-        if let Some(seen) = before {
-            if epoch < seen.epoch || epoch == seen.epoch && opening != seen.opening {
-                return Err(StaleLog {
-                    coordinator,
-                    seen: seen.epoch,
-                    opened: epoch,
-                });
-            }
+        if let Some(seen) = before
+            && (epoch < seen.epoch || epoch == seen.epoch && opening != seen.opening)
+        {
+            return Err(StaleLog {
+                coordinator,
+                seen: seen.epoch,
+                opened: epoch,
+            });
         }
         let seen = Seen {
             epoch,

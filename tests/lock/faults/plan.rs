@@ -69,7 +69,7 @@ impl Plan {
         let server = |number: usize| {
             let gap = millis(&mut draws, 3_000, 8_000);
             // In turn, so that every run has both.
-            let fault = if number % 2 == 0 {
+            let fault = if number.is_multiple_of(2) {
                 ServerFault::Kill(millis(&mut draws, 0, 1_000))
             } else {
                 ServerFault::Pause(part(&mut draws, ttl, 20, 120))

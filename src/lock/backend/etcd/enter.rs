@@ -32,10 +32,10 @@ impl Store {
     pub(super) async fn enqueue(self: &Arc<Self>, request: &Request) -> Result<Enqueued, Trouble> {
         let until = Instant::now() + TIMEOUT;
         let naming = self.table.enter(&self.prefix, request)?;
-        if let Stage::Waiting { .. } | Stage::Holding = naming.stage() {
-            if let Some(enqueued) = self.queued(&naming, None, until).await? {
-                return Ok(enqueued);
-            }
+        if let Stage::Waiting { .. } | Stage::Holding = naming.stage()
+            && let Some(enqueued) = self.queued(&naming, None, until).await?
+        {
+            return Ok(enqueued);
         }
         for _ in 0..LEASES_MAX {
             let lease = match self.lease_of(&naming, until).await {

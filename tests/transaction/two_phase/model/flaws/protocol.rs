@@ -158,10 +158,10 @@ fn ends_early(book: &mut Book, id: TransactionId, event: Event) -> Stepped {
 }
 
 fn takes_silence_for_yes(book: &mut Book, id: TransactionId, mut event: Event) -> Stepped {
-    if let Event::Voted { vote, .. } = &mut event {
-        if *vote == Vote::Unknown {
-            *vote = Vote::Prepared;
-        }
+    if let Event::Voted { vote, .. } = &mut event
+        && *vote == Vote::Unknown
+    {
+        *vote = Vote::Prepared;
     }
     (REAL.step)(book, id, event)
 }
@@ -257,10 +257,10 @@ fn hears(
     this: Report,
     that: Outcome,
 ) -> Stepped {
-    if let Event::Reported { report, .. } = &mut event {
-        if *report == this {
-            *report = Report::Did(that);
-        }
+    if let Event::Reported { report, .. } = &mut event
+        && *report == this
+    {
+        *report = Report::Did(that);
     }
     (REAL.step)(book, id, event)
 }
