@@ -76,10 +76,20 @@
 //! | store | clock | TTL | fencing token | what a restart loses |
 //! |---|---|---|---|---|
 //! | [`MemoryBackend`] | this process's, monotonic | as asked | a counter | everything: it lives and dies with its users |
-//! | `EtcdBackend` (feature `etcd`) | the leader's, monotonic | whole seconds, rounded up, and at least what the server grants: 2 s by default. Entries of one TTL share a lease: what is not renewed is removed by the process, and if that dies, by the store within one more TTL | the revision of the transaction that grants | nothing. Leases begin anew with a new leader: what the dead held is free up to a TTL later. A cluster restored from a snapshot loses what came after it, tokens included |
+//! | `EtcdBackend` (feature `etcd`) | the leader's, monotonic | whole seconds, rounded up, and at least what the server grants: 2 s by default. Entries of one TTL share a lease: what is not renewed is removed by the process, and if that dies, by the store within one more TTL | the revision of the transaction that grants | nothing. Leases begin anew with a new leader: what the dead held is free up to a TTL later. A leader that was stopped and deposed may confirm a renewal that its successor does not know of, where the server does not ask the others first. A cluster restored from a snapshot loses what came after it, tokens included |
 //! | `RedisBackend` (feature `redis`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | microseconds of that clock, or one more than the last | with `appendfsync always` nothing; else what was acknowledged since the last sync, tokens included; at a failover what was not replicated |
 //! | `ZooKeeperBackend` (feature `zookeeper`) | the leader's, monotonic | the session's timeout, 30 s unless the backend is told otherwise; longer ones are refused | the number of the transaction that granted (zxid) | nothing; sessions are counted anew, so locks of the dead live longer by as much |
 //! | `PostgresBackend` (feature `postgres`) | the server's time of day: a jump ends leases early or late | as asked, to the microsecond | a sequence; a backup that is restored sets it back | nothing; at a failover what was not replicated |
+//!
+//! Each cell is tried on real servers under `tests/lock`: clocks that jump in `redis/clock.rs`; kills
+//! and restarts in `redis/mod.rs`, `etcd/failures.rs`, `postgres/crash.rs`, `zookeeper/sessions.rs`;
+//! failover in `redis/sentinel.rs` and `redis/cluster.rs`, and of a leader without followers in
+//! `zookeeper/sessions.rs`; everything at once in `faults`. Taken from the servers' manuals and not
+//! tried are a new leader of etcd, the failover of `PostgreSQL`, and backups that are restored.
+//!
+//! With [`renew(false)`](Acquire::renew) the process removes the entry at its deadline; if it dies
+//! before, the store does: Redis and `PostgreSQL` at the end of the entry's own lease, etcd and
+//! `ZooKeeper` within one more TTL, for there entries share a lease or a session.
 //!
 //! # What it costs
 //!

@@ -10,12 +10,7 @@ mod answer;
 mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(any(
-    feature = "etcd",
-    feature = "postgres",
-    feature = "redis",
-    feature = "zookeeper"
-))]
+#[cfg(any(feature = "etcd", feature = "redis", feature = "zookeeper"))]
 mod encoding;
 mod error;
 #[cfg(feature = "etcd")]
