@@ -44,7 +44,7 @@ impl Bells {
     }
 
     /// What was told meanwhile may have been missed.
-    #[cfg(any(feature = "postgres", feature = "redis"))]
+    #[cfg(any(feature = "postgres", feature = "redis", feature = "zookeeper"))]
     pub(super) fn ring_all(&self) {
         for bell in self.0.lock().values() {
             bell.rings.notify_waiters();
