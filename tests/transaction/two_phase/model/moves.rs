@@ -87,6 +87,7 @@ impl World {
         }
         steps
     }
+
     /// Where nothing is left to be done, but by those who have not been heard of since a successor
     /// took over: those never end what they cannot log.
     pub(super) fn is_settled(&self) -> bool {

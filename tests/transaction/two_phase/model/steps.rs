@@ -325,7 +325,10 @@ impl Rules {
         });
         let asked = |of: BranchId| {
             let mut post = world.post.iter();
-            post.any(|message| matches!(message, Message::Request(from, other, _) if (*from, *other) == (by.epoch, of)))
+            post.any(|message| match message {
+                Message::Request(from, about, _) => (*from, *about) == (by.epoch, of),
+                Message::Reply(..) | Message::Inquiry(..) | Message::Verdict(..) => false,
+            })
         };
         let listed = |of: BranchId| world.lists || of.transaction() != subject();
         let found = found.filter(|of| listed(*of) && !asked(*of));
