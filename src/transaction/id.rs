@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 
 /// A coordinator: 128 random bits, drawn when its log was created and stored in it. It names the
 /// log, not the process; no user supplies it.
@@ -156,3 +157,30 @@ impl fmt::Debug for BranchId {
         fmt::Display::fmt(self, f)
     }
 }
+
+impl FromStr for BranchId {
+    type Err = BranchIdError;
+
+    /// Reads what [`Display`](fmt::Display) writes, and nothing else.
+    fn from_str(text: &str) -> Result<Self, BranchIdError> {
+        let mut parts = text.split('_');
+        let mut part = || parts.next().ok_or(BranchIdError);
+        let coordinator = u128::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
+        let epoch = u64::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
+        let sequence = u64::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
+        let number = u16::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
+        let epoch = Epoch::new(epoch).ok_or(BranchIdError)?;
+        let coordinator = CoordinatorId::from_u128(coordinator);
+        let branch = Self::new(TransactionId::new(coordinator, epoch, sequence), number);
+        // Digits have several spellings; an id has one.
+        if branch.to_string() != text {
+            return Err(BranchIdError);
+        }
+        Ok(branch)
+    }
+}
+
+/// Not the text of a branch's id. Nothing was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a branch's id")]
+pub struct BranchIdError;

@@ -23,6 +23,7 @@ mod postgres;
 #[cfg(all(feature = "redis", feature = "conformance"))]
 mod redis;
 mod scenario;
+#[path = "../server/mod.rs"]
 mod server;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
 mod zookeeper;

@@ -6,9 +6,9 @@ use super::event::{Action, Event, Impossible};
 use super::phase::{Decision, Phase};
 use super::record::Record;
 use super::state::Transaction;
-use super::vote::{Outcome, Request};
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch, TransactionId};
 use crate::transaction::name::ParticipantName;
+use crate::transaction::participant::{Outcome, Request};
 
 /// The transactions of a coordinator that are not over.
 ///

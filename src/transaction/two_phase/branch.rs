@@ -1,7 +1,7 @@
 //! A branch, as its coordinator sees it.
 
-use super::vote::Outcome;
 use crate::transaction::name::ParticipantName;
+use crate::transaction::participant::Outcome;
 
 /// A participant's part of a transaction, as its coordinator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

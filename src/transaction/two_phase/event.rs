@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::branch::ParkReason;
 use super::phase::Phase;
 use super::record::{Record, RecordKind};
-use super::vote::{Outcome, Report, Request, Vote};
 use crate::transaction::id::TransactionId;
 use crate::transaction::name::ParticipantName;
+use crate::transaction::participant::{Outcome, Report, Request, Vote};
 
 /// What happens to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -97,20 +97,19 @@
 mod book;
 mod branch;
 mod event;
-mod ledger;
 mod phase;
 mod record;
 mod replay;
 mod settle;
 mod state;
 mod table;
-mod vote;
 
+pub use super::participant::{
+    Ledger, Outcome, Reply, Report, Request, Row, Settled, StaleLog, Vote,
+};
 pub use book::{Book, Entry, Inquirer, Recovered, Standing};
 pub use branch::{Branch, ParkReason, Progress};
 pub use event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution};
-pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
 pub use phase::{Decision, Phase};
 pub use record::{Deed, NamedBranch, Record, RecordKind};
 pub use state::Transaction;
-pub use vote::{Outcome, Report, Request, Vote};

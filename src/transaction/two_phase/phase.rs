@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::event::AbortReason;
-use super::vote::Outcome;
+use crate::transaction::participant::Outcome;
 
 /// How far a transaction is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::vote::Outcome;
 use crate::transaction::name::ParticipantName;
+use crate::transaction::participant::Outcome;
 
 /// A record of one transaction. The log keeps its id beside it.
 ///

@@ -5,7 +5,7 @@ use super::event::{AbortReason, Action, Answer};
 use super::phase::{Decision, Phase};
 use super::record::{Deed, Record, RecordKind};
 use super::state::{Caller, Transaction};
-use super::vote::{Outcome, Report, Request};
+use crate::transaction::participant::{Outcome, Report, Request};
 
 impl Transaction {
     /// Tells the decision to every branch that has still to do its part. A branch that voted no is

@@ -7,9 +7,9 @@ use super::event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Reso
 use super::phase::{Decision, Phase};
 use super::record::{NamedBranch, Record, RecordKind};
 use super::table::{Reception, reception};
-use super::vote::{Request, Vote};
 use crate::transaction::id::TransactionId;
 use crate::transaction::name::ParticipantName;
+use crate::transaction::participant::{Request, Vote};
 
 /// A transaction, as its coordinator keeps it.
 ///

@@ -9,7 +9,7 @@ use super::event::{Event, Refusal, Resolution};
 use super::phase::{Decision, Phase};
 use super::record::{Record, RecordKind};
 use super::state::{Caller, Transaction};
-use super::vote::Report;
+use crate::transaction::participant::Report;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Reception {

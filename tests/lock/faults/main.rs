@@ -35,7 +35,7 @@ mod random;
 mod report;
 mod resource;
 mod run;
-#[path = "../server/mod.rs"]
+#[path = "../../server/mod.rs"]
 mod server;
 mod stores;
 mod worker;
