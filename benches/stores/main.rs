@@ -17,7 +17,7 @@ mod etcd;
 mod medians;
 mod postgres;
 mod redis;
-#[path = "../../tests/lock/server/mod.rs"]
+#[path = "../../tests/server/mod.rs"]
 mod server;
 mod zookeeper;
 
