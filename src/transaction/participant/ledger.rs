@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::vote::{Outcome, Report, Request, Vote};
-use crate::transaction::id::{BranchId, CoordinatorId, Epoch};
+use crate::transaction::id::{BranchId, CoordinatorId, Epoch, TransactionId};
 
 /// A participant's memory of its branches and of their coordinators.
 ///
@@ -201,11 +201,15 @@ impl Ledger {
     /// The prepared branches of this coordinator's epochs before `epoch`; of nobody else.
     #[must_use]
     pub fn in_doubt(&self, coordinator: CoordinatorId, epoch: Epoch) -> Vec<BranchId> {
-        let rows = self.rows.iter().filter(|(branch, row)| {
-            let id = branch.transaction();
-            **row == Row::Prepared && id.coordinator() == coordinator && id.epoch() < epoch
-        });
-        rows.map(|(branch, _)| *branch).collect()
+        let end = BranchId::new(TransactionId::new(coordinator, epoch, 0), 0);
+        let earlier = self.rows.range(..end).rev();
+        let mut prepared: Vec<_> = earlier
+            .take_while(|(branch, _)| branch.transaction().coordinator() == coordinator)
+            .filter(|(_, row)| **row == Row::Prepared)
+            .map(|(branch, _)| *branch)
+            .collect();
+        prepared.reverse();
+        prepared
     }
 
     /// Drops what is settled below the coordinator's watermark. Never by age.
@@ -214,11 +218,17 @@ impl Ledger {
             return;
         };
         seen.watermark = seen.watermark.max(Some(watermark));
-        let over = |branch: &BranchId| below(*branch, coordinator, watermark);
-        self.rows.retain(|branch, row| match row {
-            Row::Working { .. } | Row::Prepared => true,
-            Row::Committed | Row::Excluded => !over(branch),
-        });
+        let (epoch, sequence) = watermark;
+        let end = BranchId::new(TransactionId::new(coordinator, epoch, sequence), 0);
+        let below = self.rows.range(..end).rev();
+        let over: Vec<_> = below
+            .take_while(|(branch, _)| branch.transaction().coordinator() == coordinator)
+            .filter(|(_, row)| matches!(row, Row::Committed | Row::Excluded))
+            .map(|(branch, _)| *branch)
+            .collect();
+        for branch in over {
+            self.rows.remove(&branch);
+        }
     }
 
     /// Ends a branch that works, as a crash does, or the server when its coordinator is silent for

@@ -2,6 +2,7 @@
 
 mod error;
 mod ledger;
+mod memory;
 mod vote;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use super::name::ParticipantName;
 
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
+pub use memory::{MemoryBranch, MemoryError, MemoryParticipant};
 pub use vote::{Outcome, Report, Request, Vote};
 
 /// Takes part in transactions with branches of its own: the contract between a
