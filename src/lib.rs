@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "conformance")]
+mod conformance;
 mod future;
 pub mod lock;
 pub mod ring;

@@ -2,11 +2,12 @@
 
 use futures_util::future::try_join_all;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::{Enqueued, Held};
 use crate::lock::fence::{FencePass, FencingToken};
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 

@@ -1,11 +1,12 @@
 //! Histories at random, each step of which the model foresees.
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::{Claimed, Enqueued};
 use crate::lock::fence::FencePass;
 use crate::lock::name::LockName;
 use crate::lock::queue::{Mode, Waiter};
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::model::Model;
 use super::party::{Party, permits};
 use super::scene::Scene;

@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures_util::future::{try_join, try_join_all};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::{Held, Renewed};
 use crate::lock::fence::FencingToken;
 use crate::lock::lease::Lease;
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
+use crate::conformance::{Outcome, cases, ensure};
 use crate::lock::backend::Entry;
 use crate::lock::name::LockName;
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Outcome, cases, ensure};
+use super::Case;
 use super::party::permits;
 use super::scene::Scene;
 

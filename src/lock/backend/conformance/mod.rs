@@ -56,7 +56,6 @@
 //! twice [`Fixture::slack`]. With a clock that `tokio` has paused, a store in memory takes a
 //! fraction of a second.
 
-mod case;
 mod grants;
 mod histories;
 mod law;
@@ -70,7 +69,6 @@ mod operator;
 mod party;
 mod queue;
 mod repeats;
-mod report;
 mod scene;
 mod sessions;
 mod steps;
@@ -82,13 +80,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+use crate::conformance::{Case as AnyCase, Failure, Outcome, with_sources};
 use crate::future::BoxFuture;
 
 use super::{BackendError, LockBackend};
-use case::{Case, with_sources};
 use scene::Scene;
 
-pub use report::{CaseReport, Report};
+pub use crate::conformance::{CaseReport, Report};
 
 /// What the suite needs of a store.
 pub trait Fixture: Send + Sync {
@@ -108,6 +106,9 @@ pub trait Fixture: Send + Sync {
     /// nothing of it is renewed from now on. The suite calls no method of the client afterwards.
     fn sever<'a>(&'a self, client: &'a Arc<dyn LockBackend>) -> BoxFuture<'a, ()>;
 }
+
+/// A claim about a store.
+type Case = AnyCase<for<'a> fn(&'a Scene<'a>) -> BoxFuture<'a, Outcome>>;
 
 /// All cases, by what they are about.
 const CASES: [&[Case]; 12] = [
@@ -150,7 +151,7 @@ pub async fn run(fixture: &dyn Fixture) -> Report {
 async fn play(case: &Case, scene: Scene<'_>) -> CaseReport {
     let time = scene.time_max();
     let failure = match timeout(time, (case.play)(&scene)).await {
-        Ok(outcome) => outcome.err().map(case::Failure::into_text),
+        Ok(outcome) => outcome.err().map(Failure::into_text),
         Err(_) => Some(format!("did not end within {time:?}")),
     };
     scene.tidy().await;

@@ -1,11 +1,11 @@
 //! What a store is to answer: one lock, with nothing to decide but what `judge` says.
 
+use crate::conformance::{Outcome, ensure};
 use crate::lock::backend::{Claimed, Enqueued, Inspection};
 use crate::lock::fence::{FencePass, FencingToken};
 use crate::lock::name::HolderId;
 use crate::lock::queue::{Mode, Verdict, Waiter, judge};
 
-use super::case::{Outcome, ensure};
 use super::party::Party;
 
 #[derive(Default)]

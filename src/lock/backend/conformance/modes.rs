@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 
 use futures_util::future::try_join_all;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::{Enqueued, Held};
 use crate::lock::queue::{Family, Mode};
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 

@@ -2,10 +2,11 @@
 
 use futures_util::future::try_join_all;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::Held;
 use crate::lock::name::LockName;
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::scene::Scene;
 
 pub(super) const CASES: &[Case] = cases![

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::future::{try_join, try_join_all};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::Claimed;
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 

@@ -4,12 +4,13 @@ use futures_util::future::{try_join, try_join_all};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::{Claimed, Enqueued, Held, Inspection, Metadata, Queued};
 use crate::lock::fence::FencingToken;
 use crate::lock::name::LockName;
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 

@@ -7,6 +7,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::conformance::{Failure, with_sources};
 use crate::lock::backend::{
     BackendError, Claimed, Enqueued, Entry, Grant, LockBackend, Metadata, Renewed, Request,
     Standing,
@@ -14,8 +15,6 @@ use crate::lock::backend::{
 use crate::lock::lease::Lease;
 use crate::lock::name::HolderId;
 use crate::lock::queue::{Family, Mode, Permits};
-
-use super::case::{Failure, with_sources};
 
 /// One acquisition: an id of its own, what it asks for, and the client that it comes through.
 ///

@@ -1,8 +1,9 @@
 //! Who is next: priority, then arrival.
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 
@@ -55,7 +56,7 @@ async fn waiters_hold_in_the_order_of_arrival(scene: &Scene<'_>) -> Outcome {
 async fn waiters_of_higher_priority_hold_first(scene: &Scene<'_>) -> Outcome {
     let name = scene.name()?;
     let holder = scene.party(&name)?;
-    let waiter = |priority| Ok::<_, super::case::Failure>(scene.party(&name)?.priority(priority));
+    let waiter = |priority| Ok::<_, Failure>(scene.party(&name)?.priority(priority));
     // 9 and 10, 99 and 100, 127 and 128: where text and signed bytes are ordered otherwise.
     let arrivals = [
         waiter(9)?,

@@ -1,10 +1,11 @@
 //! A step that is taken again does not happen twice.
 
+use crate::conformance::{Outcome, cases, ensure};
 use crate::lock::backend::Held;
 use crate::lock::fence::FencePass;
 use crate::lock::name::LockName;
 
-use super::case::{Case, Outcome, cases, ensure};
+use super::Case;
 use super::scene::Scene;
 
 pub(super) const CASES: &[Case] = cases![

@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::conformance::Failure;
 use crate::lock::backend::{Entry, Inspection, LockBackend};
 use crate::lock::name::{HolderId, LockName};
 
 use super::Fixture;
-use super::case::Failure;
 use super::party::Party;
 
 pub(super) struct Scene<'a> {

@@ -1,8 +1,9 @@
 //! What becomes of entries whose process dies, or forgets them.
 
+use crate::conformance::{Outcome, cases, ensure};
 use crate::lock::backend::Held;
 
-use super::case::{Case, Outcome, cases, ensure};
+use super::Case;
 use super::scene::Scene;
 
 pub(super) const CASES: &[Case] = cases![

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::lock::backend::{
     BackendErrorKind, Claimed, Enqueued, Entry, LockBackend, Queued, Request, Verb,
 };
 use crate::lock::fence::FencingToken;
 use crate::lock::queue::Mode;
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::party::{Party, permits};
 use super::scene::Scene;
 

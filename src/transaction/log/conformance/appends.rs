@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::transaction::log::{AppendError, Durability, Record, TransactionLog};
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::scene::{Scene, ends, says};
 
 pub(super) const CASES: &[Case] = cases![

@@ -2,9 +2,10 @@
 
 use futures_util::future::join;
 
+use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::transaction::log::{AppendError, Durability, LogError};
 
-use super::case::{Case, Failure, Outcome, cases, ensure};
+use super::Case;
 use super::scene::{Scene, says};
 
 pub(super) const CASES: &[Case] = cases![

@@ -47,23 +47,21 @@
 //! The cases run one after the other, each on a log of its own: some thousand appends.
 
 mod appends;
-mod case;
 mod epochs;
 mod law;
 mod records;
-mod report;
 mod scene;
 mod spaces;
 
 use std::sync::Arc;
 
+use crate::conformance::{Case as AnyCase, Failure, Outcome};
 use crate::future::BoxFuture;
 
 use super::{LogError, TransactionLog};
-use case::{Case, Failure};
 use scene::Scene;
 
-pub use report::{CaseReport, Report};
+pub use crate::conformance::{CaseReport, Report};
 
 /// What the suite needs of a log.
 pub trait Fixture: Send + Sync {
@@ -75,6 +73,9 @@ pub trait Fixture: Send + Sync {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Arc<dyn TransactionLog>, LogError>>;
 }
+
+/// A claim about a log.
+type Case = AnyCase<for<'a> fn(&'a Scene<'a>) -> BoxFuture<'a, Outcome>>;
 
 /// All cases, by what they are about.
 const CASES: [&[Case]; 4] = [appends::CASES, epochs::CASES, records::CASES, spaces::CASES];

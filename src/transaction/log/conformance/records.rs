@@ -1,8 +1,9 @@
 //! What lives, and what ends.
 
+use crate::conformance::{Outcome, cases, ensure};
 use crate::transaction::log::{Durability, LiveRecord, Record, Subject, SubjectKey};
 
-use super::case::{Case, Outcome, cases, ensure};
+use super::Case;
 use super::scene::{Scene, ends, fact, saga, says, transaction};
 
 pub(super) const CASES: &[Case] = cases![

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::conformance::{Failure, ensure};
 use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
 use crate::transaction::log::{
     AppendError, Durability, LiveRecord, Opened, Record, Reservation, Subject, SubjectKey,
@@ -9,7 +10,6 @@ use crate::transaction::log::{
 };
 
 use super::Fixture;
-use super::case::{Failure, ensure};
 
 pub(super) struct Scene<'a> {
     fixture: &'a dyn Fixture,

@@ -1,8 +1,9 @@
 //! Space that is kept for records to come.
 
+use crate::conformance::{Outcome, cases, ensure};
 use crate::transaction::log::{AppendError, Durability, RESERVATION_MAX};
 
-use super::case::{Case, Outcome, cases, ensure};
+use super::Case;
 use super::scene::{Scene, ends, says};
 
 pub(super) const CASES: &[Case] = cases![

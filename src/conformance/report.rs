@@ -1,4 +1,4 @@
-//! What the suite found.
+//! What a suite found.
 
 use std::error::Error;
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct CaseReport {
 }
 
 impl Report {
-    pub(super) fn new(mut cases: Vec<CaseReport>) -> Self {
+    pub(crate) fn new(mut cases: Vec<CaseReport>) -> Self {
         cases.sort_by_key(|case| case.name);
         Self { cases }
     }
@@ -27,12 +27,12 @@ impl Report {
         self.cases.iter()
     }
 
-    /// The cases in which the store broke the law.
+    /// The cases in which the law was broken.
     pub fn failures(&self) -> impl Iterator<Item = &CaseReport> {
         self.cases().filter(|case| case.failure.is_some())
     }
 
-    /// The cases in which the store kept the law.
+    /// The cases in which the law was kept.
     pub fn passed(&self) -> impl Iterator<Item = &CaseReport> {
         self.cases().filter(|case| case.failure.is_none())
     }
@@ -51,7 +51,7 @@ impl Report {
 }
 
 impl CaseReport {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &'static str,
         law: &'static [&'static str],
         failure: Option<String>,
@@ -71,7 +71,7 @@ impl CaseReport {
         self.law
     }
 
-    /// What the store did instead, and which line of the case saw it.
+    /// What happened instead, and which line of the case saw it.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
