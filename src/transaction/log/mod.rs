@@ -49,6 +49,7 @@ use crate::future::BoxFuture;
 
 use super::id::{CoordinatorId, Epoch};
 
+pub(in crate::transaction) use bytes::Reader;
 pub use error::{AppendError, Flaw, LogError, Operation, RecordError};
 pub use file::{FileLog, FileLogOptions, LogWriter};
 pub use frame::FORMAT_VERSION;

@@ -49,3 +49,11 @@ pub enum ParticipantOpenError {
     #[error("the participant was not opened")]
     Unknown(#[source] Source),
 }
+
+impl ParticipantOpenError {
+    /// Whether the log is a copy of the past.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(self, Self::Stale(_))
+    }
+}

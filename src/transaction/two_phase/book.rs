@@ -37,6 +37,8 @@ pub enum Entry {
     Named(ParticipantName),
     /// A record of a transaction.
     Of(TransactionId, Record),
+    /// A record of a transaction that cannot be read: a later version has written it.
+    Unreadable(TransactionId),
 }
 
 /// What replay has found.
@@ -50,6 +52,8 @@ pub struct Recovered {
     /// What could not be replayed: records that contradict each other, or that are of another
     /// coordinator, or of an epoch that has not been. These transactions are left alone; the others are not.
     pub broken: Vec<Impossible>,
+    /// Those of which a record cannot be read. They are left alone too.
+    pub unreadable: Vec<TransactionId>,
 }
 
 /// The answer to an inquiry.
@@ -87,6 +91,7 @@ impl Book {
             book: Self::empty(coordinator, epoch),
             actions: Vec::new(),
             broken: Vec::new(),
+            unreadable: Vec::new(),
         };
         for entry in entries {
             recovered.read(entry);
@@ -127,6 +132,12 @@ impl Book {
     pub fn named(&mut self, participant: ParticipantName) {
         self.names.insert(participant.clone());
         self.named.insert(participant);
+    }
+
+    /// The participant's name is no longer in the log: nobody looks after it any more.
+    pub fn retire(&mut self, participant: &ParticipantName) {
+        self.names.remove(participant);
+        self.named.remove(participant);
     }
 
     /// Whom to scan for orphans.
@@ -230,6 +241,12 @@ impl Recovered {
                 return;
             }
             Entry::Of(id, record) => (id, record),
+            Entry::Unreadable(id) => {
+                book.transactions.remove(&id);
+                book.broken.insert(id);
+                self.unreadable.push(id);
+                return;
+            }
         };
         if book.broken.contains(&id) {
             return;

@@ -96,6 +96,7 @@
 
 mod book;
 mod branch;
+mod coordinator;
 mod event;
 mod phase;
 mod record;
@@ -109,6 +110,11 @@ pub use super::participant::{
 };
 pub use book::{Book, Entry, Inquirer, Recovered, Standing};
 pub use branch::{Branch, ParkReason, Progress};
+pub use coordinator::{
+    ActiveTransaction, BRANCHES_MAX, BeginError, BranchStatus, CommitOutcome, Coordinator,
+    CoordinatorStats, EnlistError, Filter, OpenCoordinator, OpenError, ParticipantStatus,
+    ResolveError, RetireError, Shutdown, TransactionStatus,
+};
 pub use event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution};
 pub use phase::{Decision, Phase};
 pub use record::{Deed, NamedBranch, Record, RecordKind};

@@ -1,0 +1,273 @@
+//! A coordinator during one epoch: its book, its log, its participants.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::codec;
+use super::driver::drive;
+use super::member::Member;
+use super::options::Options;
+use super::run::Run;
+use crate::future::BoxFuture;
+use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
+use crate::transaction::log::{AppendError, Durability, Reservation, TransactionLog};
+use crate::transaction::name::ParticipantName;
+use crate::transaction::two_phase::book::Book;
+use crate::transaction::two_phase::branch::ParkReason;
+use crate::transaction::two_phase::event::{AbortReason, Action, Answer, Event};
+use crate::transaction::two_phase::phase::{Decision, Phase};
+use crate::transaction::two_phase::record::Record;
+
+/// How it is with a coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Serving,
+    /// Nothing is appended until the log is opened again.
+    Failed,
+    /// Another has opened the log: it is not opened again.
+    Superseded,
+}
+
+/// A coordinator during one epoch.
+pub(super) struct Engine {
+    pub(super) coordinator: CoordinatorId,
+    pub(super) epoch: Epoch,
+    pub(super) log: Arc<dyn TransactionLog>,
+    pub(super) members: BTreeMap<ParticipantName, Arc<Member>>,
+    pub(super) options: Options,
+    /// Ends all that goes on in the background.
+    pub(super) closing: CancellationToken,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) state: Mutex<State>,
+    runtime: Handle,
+}
+
+pub(super) struct State {
+    pub(super) book: Book,
+    pub(super) runs: HashMap<TransactionId, Arc<Run>>,
+}
+
+/// What has happened so far, over all epochs of this handle.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) begun: AtomicU64,
+    pub(super) committed: AtomicU64,
+    pub(super) aborted: AtomicU64,
+    pub(super) unknown: AtomicU64,
+    pub(super) forced_writes: AtomicU64,
+    pub(super) parked: AtomicU64,
+    pub(super) orphans: AtomicU64,
+    pub(super) reopened: AtomicU64,
+    pub(super) impossible: AtomicU64,
+}
+
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Engine {
+    pub(super) fn new(
+        (coordinator, epoch): (CoordinatorId, Epoch),
+        log: Arc<dyn TransactionLog>,
+        members: BTreeMap<ParticipantName, Arc<Member>>,
+        options: Options,
+        book: Book,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            coordinator,
+            epoch,
+            log,
+            members,
+            options,
+            closing: CancellationToken::new(),
+            health: watch::Sender::new(Health::Serving),
+            counters,
+            state: Mutex::new(State {
+                book,
+                runs: HashMap::new(),
+            }),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Sets aside what a transaction will need of the log.
+    pub(super) async fn reserve(&self) -> Result<Reservation, AppendError> {
+        let any = TransactionId::new(self.coordinator, self.epoch, 0);
+        let reserved = self.log.reserve(self.epoch, codec::space(any)).await;
+        reserved.inspect_err(|error| self.ail(error))
+    }
+
+    pub(super) fn begin(&self, space: Reservation) -> Arc<Run> {
+        let mut state = self.state.lock();
+        let id = state.book.begin();
+        let run = Arc::new(Run::new(id, Some(space)));
+        state.runs.insert(id, Arc::clone(&run));
+        drop(state);
+        count(&self.counters.begun);
+        run
+    }
+
+    /// What is to be done now that this has happened.
+    pub(super) fn step(&self, id: TransactionId, event: Event) -> Vec<Action> {
+        let stepped = self.state.lock().book.step(id, event);
+        stepped.unwrap_or_else(|impossible| {
+            count(&self.counters.impossible);
+            tracing::error!(%impossible, "this is a defect: please report it");
+            Vec::new()
+        })
+    }
+
+    /// Takes what happened, and sees to it that what is to be done is done in the background.
+    pub(super) fn dispatch(self: &Arc<Self>, run: &Arc<Run>, event: Event) {
+        let actions = self.step(run.id, event);
+        self.perform_later(run, actions);
+    }
+
+    /// What performs these actions: somebody who does already, or else the future that is returned.
+    pub(super) fn perform(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        actions: Vec<Action>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        if actions.is_empty() {
+            return None;
+        }
+        let actions = run.hand_over(actions)?;
+        Some(Box::pin(drive(Arc::clone(self), Arc::clone(run), actions)))
+    }
+
+    /// Sees to it that these are performed in the background.
+    pub(super) fn perform_later(self: &Arc<Self>, run: &Arc<Run>, actions: Vec<Action>) {
+        if let Some(driver) = self.perform(run, actions) {
+            self.spawn(driver);
+        }
+    }
+
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    pub(super) fn phase(&self, id: TransactionId) -> Option<Phase> {
+        let state = self.state.lock();
+        state.book.transaction(id).map(|it| it.phase().clone())
+    }
+
+    /// Why it was aborted, if it was.
+    pub(super) fn abort_reason(&self, id: TransactionId) -> Option<AbortReason> {
+        let state = self.state.lock();
+        match state.book.transaction(id)?.decision()? {
+            Decision::Abort(reason) => Some(reason.clone()),
+            Decision::Commit => None,
+        }
+    }
+
+    /// How long its caller waits in the phase in which it is.
+    pub(super) fn patience(&self, id: TransactionId) -> Duration {
+        match self.phase(id) {
+            Some(Phase::Working | Phase::Preparing | Phase::Logging | Phase::InDoubt) => {
+                self.options.prepare_timeout
+            }
+            Some(Phase::OnePhase | Phase::Settling(_) | Phase::Ending(_) | Phase::Ended(_))
+            | None => self.options.settle_timeout,
+        }
+    }
+
+    pub(super) fn answer(&self, run: &Run, answer: Answer) {
+        let counter = match &answer {
+            Answer::Committed { .. } => &self.counters.committed,
+            Answer::Aborted(_) => &self.counters.aborted,
+            Answer::Unknown => &self.counters.unknown,
+        };
+        count(counter);
+        run.answer(answer);
+    }
+
+    pub(super) fn tell_parked(&self, run: &Run, branch: u16, reason: ParkReason) {
+        count(&self.counters.parked);
+        tracing::warn!(transaction = %run.id, branch, ?reason, "a branch waits for an operator");
+    }
+
+    /// Appends records of this transaction; an error says whether they certainly were not.
+    pub(super) async fn append(&self, run: &Run, records: &[Record]) -> Result<(), bool> {
+        let encoded = records.iter().map(|record| codec::encode(run.id, record));
+        let Ok(encoded) = encoded.collect::<Result<Vec<_>, _>>() else {
+            return Err(true);
+        };
+        let needed = encoded
+            .iter()
+            .map(crate::transaction::log::Record::space)
+            .sum();
+        let forced = records.iter().any(Record::is_forced);
+        let durability = if forced {
+            count(&self.counters.forced_writes);
+            Durability::Forced
+        } else {
+            Durability::Unforced
+        };
+        let space = run.take_space(needed);
+        let appended = self
+            .log
+            .append(self.epoch, encoded, durability, space)
+            .await;
+        appended.map_err(|error| {
+            tracing::warn!(transaction = %run.id, %error, "the log did not take a record");
+            self.ail(&error);
+            error.is_definite()
+        })
+    }
+
+    /// Concludes how it is with the log.
+    pub(super) fn ail(&self, error: &AppendError) {
+        match error {
+            AppendError::Superseded { .. } => self.sicken(Health::Superseded),
+            AppendError::Closed
+            | AppendError::Poisoned
+            | AppendError::Unknown(_)
+            | AppendError::Gone => self.sicken(Health::Failed),
+            AppendError::Full { .. } | AppendError::TooLarge { .. } => {}
+        }
+    }
+
+    /// It does not get better by itself.
+    pub(super) fn sicken(&self, health: Health) {
+        self.health.send_if_modified(|now| {
+            let worse = *now == Health::Serving || health == Health::Superseded;
+            let changed = worse && *now != health;
+            if changed {
+                *now = health;
+            }
+            changed
+        });
+    }
+
+    /// Forgets what is over; a caller who has not asked for its end keeps it.
+    pub(super) fn forget(&self, run: &Run) {
+        let mut state = self.state.lock();
+        if state.book.transaction(run.id).is_none() {
+            state.runs.remove(&run.id);
+        }
+    }
+
+    pub(super) fn run(&self, id: TransactionId) -> Option<Arc<Run>> {
+        self.state.lock().runs.get(&id).cloned()
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("epoch", &self.epoch)
+            .field("health", &*self.health.borrow())
+            .finish_non_exhaustive()
+    }
+}

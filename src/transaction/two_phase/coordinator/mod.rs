@@ -1,0 +1,250 @@
+//! Runs two-phase commit: performs what it decides, and recovers.
+
+mod active;
+mod codec;
+mod driver;
+mod engine;
+mod error;
+mod keeper;
+mod member;
+mod open;
+mod operator;
+mod options;
+mod recovery;
+mod run;
+mod status;
+mod supervisor;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::book::{Inquirer, Standing};
+use crate::transaction::id::TransactionId;
+use crate::transaction::log::{AppendError, LogError, TransactionLog};
+use crate::transaction::participant::Participant;
+use engine::{Counters, Engine, Health};
+use options::Options;
+
+pub use active::{ActiveTransaction, BRANCHES_MAX, CommitOutcome};
+pub use error::{BeginError, EnlistError, OpenError, ResolveError, RetireError};
+pub use open::OpenCoordinator;
+pub use status::{BranchStatus, CoordinatorStats, Filter, ParticipantStatus, TransactionStatus};
+
+/// Coordinates transactions over participants, by two-phase commit over a log.
+///
+/// Clones are handles of the same coordinator. It lives in the runtime in which it was opened. When
+/// the last handle and the last [`ActiveTransaction`] are gone, it stops as in a crash, and a commit whose future was dropped
+/// with it; the next opening of the log takes over. [`shutdown`](Self::shutdown) ends it cleanly.
+///
+/// ```
+/// use tripod::transaction::participant::MemoryParticipant;
+/// use tripod::transaction::log::MemoryLog;
+/// use tripod::transaction::two_phase::Coordinator;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let savings = MemoryParticipant::<i64>::new("savings")?;
+/// let checking = MemoryParticipant::<i64>::new("checking")?;
+/// let coordinator = Coordinator::open(MemoryLog::new())
+///     .participant(savings.clone())
+///     .participant(checking.clone())
+///     .await?;
+///
+/// let mut transfer = coordinator.begin().await?;
+/// let from = transfer.enlist(&savings).await?;
+/// let to = transfer.enlist(&checking).await?;
+/// from.set("alice", -5).await?;
+/// to.set("alice", 5).await?;
+/// assert!(transfer.commit().await.is_committed());
+/// assert_eq!(checking.get("alice"), Some(5));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Coordinator(Arc<Shared>);
+
+struct Shared {
+    log: Arc<dyn TransactionLog>,
+    participants: Vec<Arc<dyn Participant>>,
+    options: Options,
+    counters: Arc<Counters>,
+    engine: Mutex<Arc<Engine>>,
+    /// One for each transaction that is under way.
+    permits: Arc<Semaphore>,
+    closed: AtomicBool,
+    stop: CancellationToken,
+}
+
+/// How a coordinator was shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Shutdown {
+    /// How many transactions were not over. The next opening of the log takes care of them.
+    pub unfinished: usize,
+}
+
+impl Coordinator {
+    /// Opens a coordinator over this log. A handle of a log is taken by value: clone it to keep one.
+    pub fn open(log: impl TransactionLog) -> OpenCoordinator {
+        OpenCoordinator::new(Arc::new(log))
+    }
+
+    async fn start(
+        log: Arc<dyn TransactionLog>,
+        participants: Vec<Arc<dyn Participant>>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let mut names = BTreeSet::new();
+        for participant in &participants {
+            if !names.insert(participant.name().clone()) {
+                return Err(OpenError::Duplicate(participant.name().clone()));
+            }
+        }
+        let counters = Arc::<Counters>::default();
+        let opened = recovery::open(&log, &participants, options, Arc::clone(&counters));
+        let shared = Arc::new(Shared {
+            engine: Mutex::new(opened.await?),
+            log,
+            participants,
+            options,
+            counters,
+            permits: Arc::new(Semaphore::new(options.transactions_max)),
+            closed: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+        });
+        supervisor::start(&shared);
+        Ok(Self(shared))
+    }
+
+    /// Begins a transaction. Waits while as many as may be are under way.
+    ///
+    /// # Errors
+    /// [`BeginError`]. Nothing was begun.
+    ///
+    /// # Cancel safety
+    /// A dropped future has begun nothing.
+    pub async fn begin(&self) -> Result<ActiveTransaction, BeginError> {
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| BeginError::Closed)?;
+        let engine = self.0.engine();
+        self.0.refuse(&engine)?;
+        let space = engine.reserve().await.map_err(|error| match error {
+            AppendError::Full { .. } | AppendError::TooLarge { .. } => BeginError::Log(error),
+            AppendError::Superseded { .. } => BeginError::Superseded,
+            AppendError::Closed
+            | AppendError::Poisoned
+            | AppendError::Unknown(_)
+            | AppendError::Gone => BeginError::Reopening,
+        })?;
+        let run = engine.begin(space);
+        run.admit(permit);
+        Ok(ActiveTransaction::new(self.clone(), engine, run))
+    }
+
+    /// What can be said about a transaction of this log: active, decided, unknown for now, or
+    /// forgotten. From that it is forgotten, nothing follows: it may have committed long ago.
+    #[must_use]
+    pub fn inquire(&self, id: TransactionId) -> Standing {
+        let engine = self.0.engine();
+        let state = engine.state.lock();
+        state.book.inquire(id, Inquirer::Anyone)
+    }
+
+    /// The transactions that are not over, the oldest first.
+    #[must_use]
+    pub fn list(&self, filter: Filter) -> Vec<TransactionStatus> {
+        status::list(&self.0.engine(), filter)
+    }
+
+    /// The participants that are registered here, or that the log names.
+    #[must_use]
+    pub fn participants(&self) -> Vec<ParticipantStatus> {
+        status::participants(&self.0.engine())
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn stats(&self) -> CoordinatorStats {
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.0.counters;
+        CoordinatorStats {
+            epoch: Some(self.0.engine().epoch),
+            begun: read(&counters.begun),
+            committed: read(&counters.committed),
+            aborted: read(&counters.aborted),
+            unknown: read(&counters.unknown),
+            forced_writes: read(&counters.forced_writes),
+            parked: read(&counters.parked),
+            orphans: read(&counters.orphans),
+            reopened: read(&counters.reopened),
+            impossible: read(&counters.impossible),
+        }
+    }
+
+    /// Ends it cleanly: nothing more begins; waits at most so long until what is under way is over;
+    /// then closes the log.
+    ///
+    /// # Errors
+    /// The log was not closed cleanly. What was durable stands.
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves a coordinator in which nothing begins any more. Call it again.
+    pub async fn shutdown(&self, patience: Duration) -> Result<Shutdown, LogError> {
+        let shared = &self.0;
+        shared.closed.store(true, Ordering::Release);
+        shared.permits.close();
+        shared.stop.cancel();
+        let engine = shared.engine();
+        let deadline = Instant::now() + patience;
+        let unfinished = loop {
+            let unfinished = engine.state.lock().book.transactions().count();
+            if unfinished == 0 || Instant::now() >= deadline {
+                break unfinished;
+            }
+            sleep(Duration::from_millis(2)).await;
+        };
+        engine.closing.cancel();
+        engine.log.close(engine.epoch).await?;
+        Ok(Shutdown { unfinished })
+    }
+}
+
+impl Shared {
+    fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine.lock())
+    }
+
+    fn refuse(&self, engine: &Engine) -> Result<(), BeginError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(BeginError::Closed);
+        }
+        match *engine.health.borrow() {
+            Health::Serving => Ok(()),
+            Health::Failed => Err(BeginError::Reopening),
+            Health::Superseded => Err(BeginError::Superseded),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.engine.get_mut().closing.cancel();
+    }
+}
+
+impl fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("engine", &self.0.engine())
+            .finish_non_exhaustive()
+    }
+}

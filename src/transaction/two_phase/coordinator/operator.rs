@@ -1,0 +1,79 @@
+//! What an operator may do.
+
+use std::sync::Arc;
+
+use super::codec;
+use super::engine::Engine;
+use super::error::{ResolveError, RetireError};
+use super::{Coordinator, Filter};
+use crate::transaction::id::TransactionId;
+use crate::transaction::log::{Durability, Record};
+use crate::transaction::name::ParticipantName;
+use crate::transaction::two_phase::branch::Branch;
+use crate::transaction::two_phase::event::{Action, Event, Resolution};
+
+impl Coordinator {
+    /// Asks every participant of this transaction again that has not acknowledged, at once, parked
+    /// or not. Answers how many branches that are.
+    pub fn retry(&self, id: TransactionId) -> usize {
+        let engine = self.0.engine();
+        let Some(run) = engine.run(id) else { return 0 };
+        let open: Vec<u16> = {
+            let state = engine.state.lock();
+            let transaction = state.book.transaction(id);
+            let branches = transaction.map(|it| it.branches()).unwrap_or_default();
+            let open = branches.iter().filter(|branch| !branch.is_done());
+            open.map(Branch::number).collect()
+        };
+        for branch in &open {
+            engine.dispatch(&run, Event::Retry { branch: *branch });
+        }
+        open.len()
+    }
+
+    /// Takes an operator's word: to abort what is not decided, or for what a branch did. It is
+    /// written to the log, beside the decision, which it never changes.
+    ///
+    /// # Errors
+    /// [`ResolveError`]. Nothing changed.
+    pub fn resolve(&self, id: TransactionId, resolution: Resolution) -> Result<(), ResolveError> {
+        let engine = self.0.engine();
+        let run = engine.run(id).ok_or(ResolveError::Unknown(id))?;
+        let actions = engine.step(id, Event::Resolve(resolution));
+        if let [Action::Refuse(refusal)] = actions.as_slice() {
+            return Err(ResolveError::Refused(*refusal));
+        }
+        tracing::warn!(transaction = %id, ?resolution, "an operator steps in");
+        engine.perform_later(&run, actions);
+        Ok(())
+    }
+
+    /// Takes a participant off the log that will never be registered again: whatever it had in
+    /// doubt has been seen to by hand.
+    ///
+    /// # Errors
+    /// [`RetireError`]. Nothing changed.
+    pub async fn retire(&self, name: &ParticipantName) -> Result<(), RetireError> {
+        let engine = self.0.engine();
+        if engine.members.contains_key(name) {
+            return Err(RetireError::Registered(name.clone()));
+        }
+        if let Some(id) = user(&engine, name) {
+            return Err(RetireError::InUse(id));
+        }
+        let end = Record::end(codec::fact(name)?);
+        let ended = engine
+            .log
+            .append(engine.epoch, vec![end], Durability::Forced, None);
+        ended.await.inspect_err(|error| engine.ail(error))?;
+        engine.state.lock().book.retire(name);
+        Ok(())
+    }
+}
+
+/// A transaction that has a branch of this participant, and is not over.
+fn user(engine: &Arc<Engine>, name: &ParticipantName) -> Option<TransactionId> {
+    let listed = super::status::list(engine, Filter::All);
+    let uses = |branches: &[super::BranchStatus]| branches.iter().any(|it| it.participant == *name);
+    listed.iter().find(|it| uses(&it.branches)).map(|it| it.id)
+}
