@@ -6,5 +6,6 @@
     reason = "a failed assertion is how a test speaks"
 )]
 
+mod coordinator;
 mod log;
 mod two_phase;

@@ -79,7 +79,7 @@ pub(super) async fn drive(engine: Arc<Engine>, run: Arc<Run>, first: Vec<Action>
                 actions = left;
                 continue;
             }
-            Next::Closing => return hands.close(&engine, &run),
+            Next::Closing => return close(&engine, &run),
             Next::Deadline => vec![Event::Deadline],
             Next::Done(Done::Event(event)) => vec![event],
             Next::Done(Done::Appended(fates)) => {
@@ -174,17 +174,17 @@ impl Hands {
         }
         self.expired |= *event == Event::Deadline;
     }
+}
 
-    /// The coordinator ends. Whoever waits learns what is known; a successor does the rest.
-    fn close(&mut self, engine: &Engine, run: &Run) {
-        for action in engine.step(run.id, Event::Deadline) {
-            if let Action::Answer(answer) = action {
-                engine.answer(run, answer);
-            }
+/// The coordinator ends. Whoever waits learns what is known; a successor does the rest.
+fn close(engine: &Engine, run: &Run) {
+    for action in engine.step(run.id, Event::Deadline) {
+        if let Action::Answer(answer) = action {
+            engine.answer(run, answer);
         }
-        if run.is_awaited() {
-            engine.answer(run, Answer::Unknown);
-        }
+    }
+    if run.is_awaited() {
+        engine.answer(run, Answer::Unknown);
     }
 }
 

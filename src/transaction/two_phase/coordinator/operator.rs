@@ -11,6 +11,7 @@ use crate::transaction::log::{Durability, Record};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::two_phase::branch::Branch;
 use crate::transaction::two_phase::event::{Action, Event, Resolution};
+use crate::transaction::two_phase::state::Transaction;
 
 impl Coordinator {
     /// Asks every participant of this transaction again that has not acknowledged, at once, parked
@@ -21,7 +22,7 @@ impl Coordinator {
         let open: Vec<u16> = {
             let state = engine.state.lock();
             let transaction = state.book.transaction(id);
-            let branches = transaction.map(|it| it.branches()).unwrap_or_default();
+            let branches = transaction.map(Transaction::branches).unwrap_or_default();
             let open = branches.iter().filter(|branch| !branch.is_done());
             open.map(Branch::number).collect()
         };

@@ -7,7 +7,7 @@ use super::engine::Engine;
 use crate::transaction::id::{Epoch, TransactionId};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::ParticipantError;
-use crate::transaction::two_phase::branch::Progress;
+use crate::transaction::two_phase::branch::{Branch, Progress};
 use crate::transaction::two_phase::phase::Phase;
 
 /// Which transactions to list.
@@ -91,19 +91,14 @@ pub struct CoordinatorStats {
 
 pub(super) fn list(engine: &Engine, filter: Filter) -> Vec<TransactionStatus> {
     let state = engine.state.lock();
-    let open = state.book.transactions().filter(|transaction| {
-        let parked = |transaction: &crate::transaction::two_phase::Transaction| {
-            transaction
-                .branches()
-                .iter()
-                .any(|branch| branch.is_parked())
-        };
-        match filter {
+    let open = state
+        .book
+        .transactions()
+        .filter(|transaction| match filter {
             Filter::All => true,
             Filter::InDoubt => !matches!(transaction.phase(), Phase::Working | Phase::Preparing),
-            Filter::Parked => parked(transaction),
-        }
-    });
+            Filter::Parked => transaction.branches().iter().any(Branch::is_parked),
+        });
     let listed = open.map(|transaction| {
         let run = state.runs.get(&transaction.id());
         let branches = transaction.branches().iter().map(|branch| BranchStatus {

@@ -135,7 +135,7 @@ impl World {
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.log.iter().filter_map(|entry| match entry {
             Entry::Of(id, record) if *id == subject() => Some(record),
-            Entry::Of(..) | Entry::Named(_) => None,
+            Entry::Of(..) | Entry::Named(_) | Entry::Unreadable(_) => None,
         })
     }
 

@@ -193,7 +193,7 @@ pub(super) fn flaws_in_participants() -> Vec<Flaw> {
 fn is(entry: &Entry, this: impl Fn(RecordKind) -> bool) -> bool {
     match entry {
         Entry::Of(id, record) => *id == subject() && this(record.kind()),
-        Entry::Named(_) => false,
+        Entry::Named(_) | Entry::Unreadable(_) => false,
     }
 }
 
