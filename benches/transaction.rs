@@ -1,0 +1,387 @@
+//! `cargo bench --bench transaction`: what two-phase commit costs, as ratios to what it is made of:
+//! a bare `fdatasync` on the same file system, and the bare calls of the participants.
+//!
+//! Transactions of three participants in memory, acknowledgements included, nobody collecting what
+//! is traced. Time is per transaction; with several committers, of all together.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a bench may stop, and its figures are for people"
+)]
+
+mod medians;
+
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use medians::Medians;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tripod::BoxFuture;
+use tripod::transaction::log::{FileLog, FileLogOptions, MemoryLog, Persistence, TransactionLog};
+use tripod::transaction::participant::{
+    Enlist, Opening, Outcome, Participant, ParticipantError, ParticipantOpenError, Report, Vote,
+};
+use tripod::transaction::two_phase::{Coordinator, Filter};
+use tripod::transaction::{BranchId, CoordinatorId, Epoch, ParticipantName, TransactionId};
+
+/// Says yes to everything, and keeps nothing: what is measured is the coordinator.
+#[derive(Clone, Debug)]
+struct Agreeable(ParticipantName);
+
+impl Agreeable {
+    fn three() -> [Self; 3] {
+        ["stock", "orders", "billing"].map(|name| Self(ParticipantName::new(name).unwrap()))
+    }
+}
+
+impl Participant for Agreeable {
+    fn name(&self) -> &ParticipantName {
+        &self.0
+    }
+
+    fn persistence(&self) -> Persistence {
+        Persistence::Process
+    }
+
+    fn lists(&self) -> bool {
+        true
+    }
+
+    fn open(&self, _: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn prepare(&self, _: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
+        Box::pin(async { Ok(Vote::Prepared) })
+    }
+
+    fn commit_one_phase(&self, _: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(async { Ok(Report::Did(Outcome::Committed)) })
+    }
+
+    fn commit(&self, _: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(async { Ok(Report::Did(Outcome::Committed)) })
+    }
+
+    fn abort(&self, _: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(async { Ok(Report::Did(Outcome::Aborted)) })
+    }
+
+    fn settle(&self, _: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(async { Ok(Report::Did(Outcome::Committed)) })
+    }
+
+    fn in_doubt(
+        &self,
+        _: CoordinatorId,
+        _: Epoch,
+    ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn forget(
+        &self,
+        _: CoordinatorId,
+        _: (Epoch, u64),
+    ) -> BoxFuture<'_, Result<(), ParticipantError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Enlist for Agreeable {
+    type Branch = ();
+
+    fn work(&self, _: BranchId) -> BoxFuture<'_, Result<(), ParticipantError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+async fn coordinator(log: impl TransactionLog) -> Coordinator {
+    let [a, b, c] = Agreeable::three();
+    let opening = Coordinator::open(log);
+    let opening = opening.participant(a).participant(b).participant(c);
+    opening.await.unwrap()
+}
+
+async fn transact(coordinator: &Coordinator, participants: &[Agreeable; 3]) {
+    let mut transaction = coordinator.begin().await.unwrap();
+    for participant in participants {
+        transaction.enlist(participant).await.unwrap();
+    }
+    assert!(transaction.commit().await.is_committed());
+}
+
+/// So many transactions by so many committers at once.
+async fn run(coordinator: &Coordinator, committers: u64, transactions: u64) -> Duration {
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for committer in 0..committers {
+        let share = transactions / committers + u64::from(committer < transactions % committers);
+        let coordinator = coordinator.clone();
+        tasks.spawn(async move {
+            let participants = Agreeable::three();
+            for _ in 0..share {
+                transact(&coordinator, &participants).await;
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    started.elapsed()
+}
+
+/// The calls that such a transaction makes, and nothing else.
+async fn bare(participants: &[Arc<dyn Participant>; 3], branch: BranchId) {
+    for participant in participants {
+        assert!(matches!(
+            participant.prepare(branch).await,
+            Ok(Vote::Prepared)
+        ));
+    }
+    for participant in participants {
+        assert!(matches!(
+            participant.commit(branch).await,
+            Ok(Report::Did(_))
+        ));
+    }
+}
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn bare_syncs(directory: &Directory, syncs: u64) -> Duration {
+    let path = directory.0.join("bare");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    file.write_all(&vec![0; 1 << 20]).unwrap();
+    file.sync_all().unwrap();
+    let record = [7; 256];
+    let started = Instant::now();
+    for sync in 0..syncs {
+        file.seek(SeekFrom::Start(sync * 256 % (1 << 20))).unwrap();
+        file.write_all(&record).unwrap();
+        file.sync_data().unwrap();
+    }
+    started.elapsed()
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn in_memory(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group("memory_log");
+    let participants = Agreeable::three().map(|it| Arc::new(it) as Arc<dyn Participant>);
+    let epoch = Epoch::new(1).unwrap();
+    let id = TransactionId::new(CoordinatorId::from_u128(7), epoch, 0);
+    let branch = BranchId::new(id, 0);
+    group.bench_function("bare_calls/1", |bench| {
+        bench.iter(|| runtime.block_on(bare(&participants, branch)));
+    });
+    for committers in [1, 64, 256] {
+        let coordinator = runtime.block_on(coordinator(MemoryLog::new()));
+        group.bench_function(format!("tripod/{committers}"), |bench| {
+            bench.iter_custom(|times| runtime.block_on(run(&coordinator, committers, times)));
+        });
+    }
+}
+
+fn in_files(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group("file_log");
+    let directory = Directory::new("transaction-log");
+    group.bench_function("fdatasync/1", |bench| {
+        bench.iter_custom(|times| bare_syncs(&directory, times));
+    });
+    for committers in [1, 64, 256] {
+        let log = FileLog::start(
+            directory.0.join(format!("log{committers}")),
+            FileLogOptions::default(),
+        )
+        .unwrap();
+        let coordinator = runtime.block_on(coordinator(log));
+        group.bench_function(format!("tripod/{committers}"), |bench| {
+            bench.iter_custom(|times| runtime.block_on(run(&coordinator, committers, times)));
+        });
+        let stats = coordinator.stats();
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let forced = stats.forced_writes as f64 / stats.committed as f64;
+        println!("forced writes per committed transaction: {forced:.3}");
+    }
+}
+
+/// Opens a log with so many transactions finished and so many in doubt, until all are settled.
+fn recovers(finished: u64, in_doubt: u64) {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let directory = Directory::new("transaction-recovery");
+    runtime.block_on(async {
+        let log = FileLog::start(&directory.0, FileLogOptions::default()).unwrap();
+        let before = coordinator(log.clone()).await;
+        run(&before, 64, finished).await;
+        drop(before);
+        interrupted::leave(&log, in_doubt).await;
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (opened, settled) = runtime.block_on(async {
+        let started = Instant::now();
+        let log = loop {
+            // The lock of the writer before goes a moment after its last handle.
+            let log = FileLog::start(&directory.0, FileLogOptions::default()).unwrap();
+            let [a, b, c] = Agreeable::three();
+            let opening = Coordinator::open(log).participant(a);
+            match opening.participant(b).participant(c).await {
+                Ok(coordinator) => break coordinator,
+                Err(error) => println!("{error:?}"),
+            }
+        };
+        let opened = started.elapsed();
+        while !log.list(Filter::All).is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (opened, started.elapsed())
+    });
+    println!(
+        "recovery of {finished} finished and {in_doubt} in doubt: open after {opened:.0?}, all settled after {settled:.0?} (target: under 2 s)"
+    );
+}
+
+mod interrupted {
+    //! Commits that a crash has interrupted.
+
+    use super::*;
+    use tripod::transaction::log::Durability;
+
+    /// Leaves decisions in the log as a crash right after them does.
+    pub(crate) async fn leave(log: &FileLog, in_doubt: u64) {
+        let [a, b, c] = Agreeable::three().map(Deaf);
+        let coordinator = Coordinator::open(log.clone())
+            .participant(a.clone())
+            .participant(b.clone())
+            .participant(c.clone())
+            .transactions_max(usize::try_from(in_doubt).unwrap() + 1)
+            .settle_timeout(Duration::from_millis(1))
+            .await
+            .unwrap();
+        for _ in 0..in_doubt {
+            let mut transaction = coordinator.begin().await.unwrap();
+            for participant in [&a, &b, &c] {
+                transaction.enlist(participant).await.unwrap();
+            }
+            assert!(transaction.commit().await.is_committed());
+        }
+        let epoch = coordinator.stats().epoch.unwrap();
+        log.append(epoch, Vec::new(), Durability::Forced, None)
+            .await
+            .unwrap();
+    }
+
+    /// Prepares, and is never heard of again.
+    #[derive(Clone, Debug)]
+    struct Deaf(Agreeable);
+
+    impl Participant for Deaf {
+        fn name(&self) -> &ParticipantName {
+            self.0.name()
+        }
+
+        fn persistence(&self) -> Persistence {
+            self.0.persistence()
+        }
+
+        fn lists(&self) -> bool {
+            self.0.lists()
+        }
+
+        fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
+            self.0.open(opening)
+        }
+
+        fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
+            self.0.prepare(branch)
+        }
+
+        fn commit_one_phase(
+            &self,
+            branch: BranchId,
+        ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+            self.0.commit_one_phase(branch)
+        }
+
+        fn commit(&self, _: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+            self.0.abort(branch)
+        }
+
+        fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+            self.0.settle(branch)
+        }
+
+        fn in_doubt(
+            &self,
+            coordinator: CoordinatorId,
+            before: Epoch,
+        ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
+            self.0.in_doubt(coordinator, before)
+        }
+
+        fn forget(
+            &self,
+            coordinator: CoordinatorId,
+            watermark: (Epoch, u64),
+        ) -> BoxFuture<'_, Result<(), ParticipantError>> {
+            self.0.forget(coordinator, watermark)
+        }
+    }
+
+    impl Enlist for Deaf {
+        type Branch = ();
+
+        fn work(&self, branch: BranchId) -> BoxFuture<'_, Result<(), ParticipantError>> {
+            self.0.work(branch)
+        }
+    }
+}
+
+fn main() {
+    let medians = Medians::of("transaction");
+    let mut criterion = medians.criterion();
+    in_memory(&mut criterion);
+    in_files(&mut criterion);
+    criterion.final_summary();
+    recovers(100_000, 1_000);
+}
