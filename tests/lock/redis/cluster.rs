@@ -8,9 +8,10 @@ use tripod::lock::{
     Renewed, Request,
 };
 
-use super::{acquire_in_time, told, until_it_waits};
+use super::{acquire_in_time, until_it_waits};
 use crate::scenario::acquire_contend_lose_release;
 use crate::server::redis_cluster::RedisCluster;
+use crate::told::told;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tripod::lock::{AcquireError, BackendErrorKind, Locks, Loss, RedisBackend};
 
-use super::{acquire_in_time, is_transient, locks, told, until_it_waits};
+use super::{acquire_in_time, is_transient, locks, until_it_waits};
 use crate::server::redis::RedisServer;
+use crate::told::told;
 
 const SECOND: Duration = Duration::from_secs(1);
 

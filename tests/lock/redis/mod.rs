@@ -8,7 +8,6 @@ mod secrets;
 mod sentinel;
 
 use std::error::Error;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,17 +102,6 @@ fn is_transient(error: &BackendError) -> bool {
         error.kind(),
         BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate
     )
-}
-
-/// Everything that an error says.
-fn told(error: &dyn Error) -> String {
-    let mut told = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(told, " {error} {error:?}");
-        source = error.source();
-    }
-    told
 }
 
 #[tokio::test]

@@ -1,22 +1,17 @@
 //! Who may connect, and what is told of them.
 
-use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::lock::{
     AcquireError, BackendErrorKind, LockBackend, Locks, Loss, Tls, ZooKeeperBackend,
 };
 
-use super::{name, raw, told};
+use super::{name, raw};
 use crate::server::certificates::Certificates;
 use crate::server::free_port;
 use crate::server::zookeeper::ZooKeeperServer;
+use crate::told::{Ear, told};
 
 const TTL: Duration = Duration::from_secs(4);
 
@@ -159,45 +154,10 @@ async fn what_others_own_is_refused_to_those_who_come_later() {
     assert!(guard.release().await.unwrap());
 }
 
-/// Remembers all that is told, by whomever.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<String>>);
-
-impl Visit for Told {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0.lock(), "{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Told {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
-    let heard = Told::default();
-    let _default = tracing::subscriber::set_default(heard.clone());
+    let ear = Ear::new();
+    let _default = tracing::subscriber::set_default(ear.clone());
     let server = ZooKeeperServer::start().await;
     let url = format!("{}/canaries", server.url());
     let connect = |password| ZooKeeperBackend::connect(&url).user("us", password);
@@ -206,7 +166,7 @@ async fn passwords_are_told_to_nobody() {
     super::until("the client's own words are heard", async || {
         tracing::callsite::rebuild_interest_cache();
         connect("canary-right").await.unwrap();
-        heard.0.lock().contains("sending request")
+        ear.heard().values.contains("sending request")
     })
     .await;
     let store = connect("canary-right").await.unwrap();
@@ -229,12 +189,9 @@ async fn passwords_are_told_to_nobody() {
         assert_eq!(error.kind(), BackendErrorKind::Rejected);
         assert!(!told(&error).contains("canary"), "{}", told(&error));
     }
-    let heard = heard.0.lock();
     // The path is no secret.
-    assert!(
-        !heard.replace("/canaries", "").contains("canary"),
-        "{heard}"
-    );
+    let heard = ear.heard().values.replace("/canaries", "");
+    assert!(!heard.contains("canary"), "{heard}");
 }
 
 #[tokio::test]

@@ -5,13 +5,11 @@ mod law;
 mod protocol;
 mod sessions;
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tripod::lock::{
-    AcquireError, BackendError, Entry, HolderId, LockGuard, LockName, Locks, Request,
-    ZooKeeperBackend,
+    AcquireError, Entry, HolderId, LockGuard, LockName, Locks, Request, ZooKeeperBackend,
 };
 use zookeeper_client::Client;
 
@@ -54,16 +52,6 @@ async fn again(locks: &Locks, name: &str, ttl: Duration) -> LockGuard {
             Err(error) => panic!("{error:?}"),
         }
     }
-}
-
-fn told(error: &BackendError) -> String {
-    let mut text = format!("{error:?} {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let _ = write!(text, " {error:?} {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Looks again and again, for ten seconds at most.
