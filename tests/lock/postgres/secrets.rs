@@ -17,6 +17,15 @@ async fn with_passwords() -> PostgresServer {
     server
 }
 
+async fn with_tls(certificates: &Certificates) -> (PostgresServer, Tls) {
+    let server = PostgresServer::start_with_tls(certificates);
+    let authority = std::fs::read(certificates.authority()).unwrap();
+    let tls = Tls::new().with_roots(authority);
+    let migrate = PostgresBackend::migrate(server.url()).tls(tls.clone());
+    migrate.await.unwrap();
+    (server, tls)
+}
+
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
     let server = with_passwords().await;
@@ -77,11 +86,7 @@ async fn users_with_passwords_acquire_contend_lose_and_release() {
 #[tokio::test]
 async fn tls_is_spoken_with_whom_it_trusts() {
     let certificates = Certificates::new();
-    let server = PostgresServer::start_with_tls(&certificates);
-    let authority = std::fs::read(certificates.authority()).unwrap();
-    let tls = Tls::new().with_roots(authority.clone());
-    let migrate = PostgresBackend::migrate(server.url()).tls(tls.clone());
-    migrate.await.unwrap();
+    let (server, tls) = with_tls(&certificates).await;
     let connect = async || {
         let store = PostgresBackend::connect(server.url())
             .tls(tls.clone())
@@ -123,11 +128,7 @@ async fn who_only_prefers_tls_takes_what_the_server_allows() {
 #[tokio::test]
 async fn a_client_shows_its_certificate() {
     let certificates = Certificates::new();
-    let server = PostgresServer::start_with_tls(&certificates);
-    let authority = std::fs::read(certificates.authority()).unwrap();
-    let tls = Tls::new().with_roots(authority);
-    let migrate = PostgresBackend::migrate(server.url()).tls(tls.clone());
-    migrate.await.unwrap();
+    let (server, tls) = with_tls(&certificates).await;
     server.require_certificates();
     let connect = PostgresBackend::connect(server.url()).tls(tls.clone());
     let error = connect.await.unwrap_err();

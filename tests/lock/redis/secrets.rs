@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 
 use tripod::lock::{BackendError, BackendErrorKind, Locks, RedisBackend, Tls};
 
-use super::acquire_in_time;
-use crate::scenario::acquire_contend_lose_release;
+use crate::scenario::{acquire_at_last, acquire_contend_lose_release};
 use crate::server::certificates::Certificates;
 use crate::server::redis::RedisServer;
 use crate::server::redis_cluster::RedisCluster;
@@ -78,7 +77,7 @@ async fn a_server_that_asks_for_certificates_is_shown_one() {
     let rubbish = identified(&certificates).with_identity("canary", "canary");
     is_rejected(RedisBackend::connect(server.url()).tls(rubbish).await);
     server.restart().await;
-    drop(acquire_in_time(&one, "again").await);
+    drop(acquire_at_last(|| one.acquire("again")).await);
 }
 
 #[tokio::test]
