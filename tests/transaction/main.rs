@@ -7,5 +7,8 @@
 )]
 
 mod coordinator;
+#[cfg(feature = "conformance")]
+#[path = "../law/mod.rs"]
+mod law;
 mod log;
 mod two_phase;
