@@ -91,4 +91,6 @@ step "tests: all features"
 cargo test --locked --all-features
 step "simulation of locks, optimised: 100,000 schedules"
 cargo test --locked --release --test simulation -- --nocapture schedules
+step "model of two-phase commit, optimised: its largest systems"
+cargo test --locked --release --test transaction -- --nocapture two_phase::model
 step "all passed"

@@ -11,6 +11,8 @@ use tripod::lock::{
     LockBackend, LockName, MemoryBackend, Renewed, Request, Verb,
 };
 
+use crate::law;
+
 /// All clients are one value: the store has no sessions.
 struct Shared {
     client: Arc<dyn LockBackend>,
@@ -164,60 +166,11 @@ const UNTESTED: [(&str, &str); 21] = [
     ("Look again by `inspect`.", "the caller's duty"),
 ];
 
-/// Sentences that stand at the trait, without headings, bold leads and the targets of links.
-fn law() -> BTreeSet<String> {
-    let source = include_str!("../../src/lock/backend/mod.rs");
-    let start = source.find("/// A store of locks").unwrap();
-    let end = source.find("macro_rules! forward").unwrap();
-    let lines = source[start..end].lines().map(str::trim);
-    let mut text = String::new();
-    for line in lines {
-        match line.strip_prefix("///").map(str::trim) {
-            Some("") | None => text += "\n",
-            Some(heading) if heading.starts_with('#') => text += "\n",
-            Some(words) => text = text + words + " ",
-        }
-    }
-    let paragraphs = text.lines().filter(|paragraph| !paragraph.is_empty());
-    let sentences = paragraphs.flat_map(|paragraph| {
-        let paragraph = unlinked(paragraph);
-        let words = match paragraph.strip_prefix("**") {
-            Some(lead) => lead.split_once("**").unwrap().1,
-            None => &paragraph,
-        };
-        let words = words.trim().replace(". ", ".\n");
-        words.lines().map(str::to_owned).collect::<Vec<_>>()
-    });
-    sentences.collect()
-}
-
-/// Text with its links' words in their places.
-fn unlinked(text: &str) -> String {
-    let mut words = String::new();
-    let mut rest = text;
-    while let Some((before, link)) = rest.split_once("[`") {
-        let (name, after) = link.split_once("`]").unwrap();
-        words = words + before + "`" + name + "`";
-        rest = match after.strip_prefix('(') {
-            Some(target) => target.split_once(')').unwrap().1,
-            None => after,
-        };
-    }
-    words + rest
-}
-
 #[tokio::test(start_paused = true)]
 async fn every_sentence_of_the_law_has_a_case() {
-    let report = in_memory().await;
-    let tested: BTreeSet<_> = report.cases().flat_map(CaseReport::law).collect();
-    let untested = UNTESTED.map(|(sentence, _)| sentence);
-    let known: BTreeSet<_> = tested.into_iter().copied().chain(untested).collect();
-    let law = law();
-    let law: BTreeSet<_> = law.iter().map(String::as_str).collect();
-    let missing: Vec<_> = law.difference(&known).collect();
-    assert!(missing.is_empty(), "no case for {missing:#?}");
-    let invented: Vec<_> = known.difference(&law).collect();
-    assert!(invented.is_empty(), "not in the law: {invented:#?}");
+    let source = include_str!("../../src/lock/backend/mod.rs");
+    let law = law::sentences(source, "/// A store of locks", "macro_rules! forward");
+    law::is_covered(&law, &in_memory().await, &UNTESTED);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,9 @@ mod dropped;
 mod faulty;
 mod fence;
 mod handle;
+#[cfg(feature = "conformance")]
+#[path = "../law/mod.rs"]
+mod law;
 mod lease;
 mod loss;
 mod mended;

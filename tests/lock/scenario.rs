@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tripod::lock::{LockName, Locks, Loss};
+use tripod::lock::{
+    AcquireError, BackendError, BackendErrorKind, LockGuard, LockName, Locks, Loss,
+};
 
 /// One of two handles of a store acquires a lock, the other contends for it; the first loses it to
 /// an operator, and the other gets it by that, releases it, and leaves it free.
@@ -27,4 +29,40 @@ pub(crate) async fn acquire_contend_lose_release(one: &Locks, other: &Locks) {
     assert!(next.release().await.unwrap());
     let again = one.try_acquire(&name).await.unwrap().unwrap();
     assert!(again.release().await.unwrap());
+}
+
+/// Acquires as soon as the store can: until then it fails, but not for good. A minute is more than
+/// any server takes to come back, and any lease here to be over.
+pub(crate) async fn acquire_at_last<A>(acquire: impl Fn() -> A) -> LockGuard
+where
+    A: IntoFuture<Output = Result<LockGuard, AcquireError>>,
+{
+    let trying = async {
+        loop {
+            match acquire().await {
+                Ok(guard) => return guard,
+                Err(AcquireError::Store(error)) => assert!(is_transient(&error), "{error:?}"),
+                Err(error) => panic!("{error:?}"),
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let acquired = timeout(Duration::from_secs(60), trying).await;
+    acquired.expect("it works again")
+}
+
+/// A store that is down says so, and that it may be asked again.
+pub(crate) async fn is_down(locks: &Locks) {
+    let error = locks.try_acquire("other").await.unwrap_err();
+    let AcquireError::Store(error) = error else {
+        panic!("{error:?}")
+    };
+    assert!(is_transient(&error), "{error:?}");
+}
+
+pub(crate) fn is_transient(error: &BackendError) -> bool {
+    matches!(
+        error.kind(),
+        BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate
+    )
 }

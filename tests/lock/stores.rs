@@ -25,5 +25,7 @@ mod redis;
 mod scenario;
 #[path = "../server/mod.rs"]
 mod server;
+#[path = "../told/mod.rs"]
+mod told;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
 mod zookeeper;

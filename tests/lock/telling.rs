@@ -8,64 +8,24 @@
 )]
 
 mod scripted;
+#[path = "../told/mod.rs"]
+mod told;
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::sleep;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::lock::{BackendErrorKind, Locks, Verb};
 
 use scripted::{AT_ONCE, Fate, Scripted};
+use told::Ear;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Remembers the names of spans and events, and every value.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<(Vec<&'static str>, String)>>);
-
-impl Visit for Told {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0.lock().1, "{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Told {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.0.lock().0.push(span.metadata().name());
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        assert_eq!(event.metadata().target(), "tripod::lock");
-        self.0.lock().0.push(event.metadata().name());
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test(start_paused = true)]
 async fn events_have_stable_names_and_never_tell_metadata() {
-    let told = Told::default();
-    let _default = tracing::subscriber::set_default(told.clone());
+    let ear = Ear::new();
+    let _default = tracing::subscriber::set_default(ear.clone());
     let store = Scripted::default();
     let locks = Locks::new(store.clone());
     let acquire = |name| locks.acquire(name).ttl(10 * SECOND).metadata("canary");
@@ -83,12 +43,11 @@ async fn events_have_stable_names_and_never_tell_metadata() {
     store.on(Verb::Leave, AT_ONCE);
     let held = acquire("c").await.unwrap();
     acquire("c").wait(SECOND).await.unwrap_err();
-    let (mut names, values) = std::mem::take(&mut *told.0.lock());
-    names.sort_unstable();
-    names.dedup();
+    let heard = std::mem::take(&mut *ear.heard());
+    assert_eq!(heard.targets, BTreeSet::from(["tripod::lock"]));
     assert_eq!(
-        names,
-        [
+        heard.names,
+        BTreeSet::from([
             "lock.abandoned",
             "lock.acquire",
             "lock.cleaned",
@@ -99,8 +58,9 @@ async fn events_have_stable_names_and_never_tell_metadata() {
             "lock.renewed",
             "lock.store_failed",
             "lock.waiting",
-        ]
+        ])
     );
+    let values = heard.values;
     assert!(
         values.contains("lock=a") && values.contains("fencing_token=1"),
         "{values}"

@@ -6,5 +6,8 @@
     reason = "a failed assertion is how a test speaks"
 )]
 
+#[cfg(feature = "conformance")]
+#[path = "../law/mod.rs"]
+mod law;
 mod log;
 mod two_phase;

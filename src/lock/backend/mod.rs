@@ -18,6 +18,8 @@ mod etcd;
 mod inspection;
 mod memory;
 mod metadata;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod numbers;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -3,27 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use tripod::lock::{
-    AcquireError, BackendErrorKind, EtcdBackend, LockBackend, LockGuard, Locks, Loss,
-};
+use tripod::lock::{BackendErrorKind, EtcdBackend, LockBackend, Locks, Loss};
 
 use super::{backend, granted, locks, request, waits, wired, within};
+use crate::scenario::{acquire_at_last, is_down};
 use crate::server::etcd::EtcdServer;
 use crate::server::free_port;
-
-/// Acquires, whatever the store says meanwhile.
-async fn at_last(locks: &Locks, name: &str) -> LockGuard {
-    let trying = async {
-        loop {
-            match locks.acquire(name).await {
-                Ok(guard) => return guard,
-                Err(AcquireError::Store(_)) => sleep(Duration::from_millis(100)).await,
-                Err(error) => panic!("{error:?}"),
-            }
-        }
-    };
-    timeout(Duration::from_secs(30), trying).await.unwrap()
-}
 
 #[tokio::test]
 async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before() {
@@ -46,20 +31,18 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     );
     assert!(began.elapsed() < Duration::from_secs(12));
     long.check().unwrap();
-    let error = locks.try_acquire("other").await.unwrap_err();
-    let AcquireError::Store(error) = error else {
-        panic!("{error:?}")
-    };
-    assert!(matches!(
-        error.kind(),
-        BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate
-    ));
+    is_down(&locks).await;
     server.restart().await;
     // It connects again by itself, and what was acknowledged is there.
-    let again = at_last(&locks, "short").await;
+    let again = acquire_at_last(|| locks.acquire("short")).await;
     assert!(again.fencing_token() > second);
     assert!(long.release().await.unwrap(), "it was held throughout");
-    assert!(at_last(&locks, "long").await.fencing_token() > first);
+    assert!(
+        acquire_at_last(|| locks.acquire("long"))
+            .await
+            .fencing_token()
+            > first
+    );
 }
 
 #[tokio::test]

@@ -1,19 +1,14 @@
 //! TLS, users, and what is told of either.
 
-use std::error::Error;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::lock::{BackendErrorKind, EtcdBackend, Locks, Loss, Tls};
 
 use super::within;
 use crate::server::certificates::Certificates;
 use crate::server::etcd::EtcdServer;
+use crate::told::{Ear, told};
 
 /// Acquires, contends, hands over, loses and releases.
 async fn works(one: &Locks, other: &Locks) {
@@ -112,63 +107,15 @@ async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_the
     assert!(guard.release().await.unwrap());
 }
 
-fn told(error: &dyn Error) -> String {
-    let mut text = format!("{error:?} {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, " {error:?} {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// Collects all that is told, by whichever crate.
-#[derive(Clone, Default)]
-struct Ear(Arc<Mutex<String>>);
-
-impl Visit for Ear {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = writeln!(self.0.lock().unwrap(), "{field} {value:?}");
-    }
-}
-
-impl Subscriber for Ear {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let name = event.metadata().name();
-        let _ = writeln!(self.0.lock().unwrap(), "{name}");
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
     let server = EtcdServer::start().await;
     server
         .ask_for_passwords("r", "printer", "canary-right")
         .await;
-    let ear = Ear::default();
-    let heard = Arc::clone(&ear.0);
+    let ear = Ear::new();
     // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear);
+    let _default = tracing::subscriber::set_default(ear.clone());
     let connect = EtcdBackend::connect(server.url()).user("printer", "canary-right");
     assert!(!format!("{connect:?}").contains("canary"));
     let store = connect.await.unwrap();
@@ -185,7 +132,7 @@ async fn passwords_are_told_to_nobody() {
         let told = told(&connect.await.unwrap_err());
         assert!(!told.contains("canary"), "{told}");
     }
-    let heard = heard.lock().unwrap();
-    assert!(heard.contains("lock.granted"), "nothing is heard");
-    assert!(!heard.contains("canary"));
+    let heard = ear.heard();
+    assert!(heard.names.contains("lock.granted"), "nothing is heard");
+    assert!(!heard.values.contains("canary"));
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use tokio::time::{sleep, timeout};
-use tripod::lock::{BackendErrorKind, Claimed, Enqueued, LockBackend, Locks, Loss, Renewed};
+use tripod::lock::{
+    BackendError, BackendErrorKind, Claimed, Enqueued, LockBackend, Locks, Loss, Renewed,
+};
 
 use crate::server::Process;
 use crate::server::postgres::PostgresServer;
@@ -36,6 +38,13 @@ fn unblock(server: &PostgresServer) {
     );
 }
 
+fn are_unavailable(answers: Vec<Result<Enqueued, BackendError>>) {
+    for answer in answers {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_name_that_is_blocked_is_unavailable_and_blocks_no_other() {
     let server = server(&["fsync=off"]).await;
@@ -46,10 +55,7 @@ async fn a_name_that_is_blocked_is_unavailable_and_blocks_no_other() {
     let free = request("free", 9, TTL);
     let (blocked, free) = join(blocked, store.enqueue(&free)).await;
     assert!(matches!(free.unwrap(), Enqueued::Granted(_)));
-    for answer in blocked {
-        let error = answer.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
-    }
+    are_unavailable(blocked);
 }
 
 #[tokio::test]
@@ -71,10 +77,7 @@ async fn calls_for_a_name_that_is_blocked_keep_no_lease_from_being_renewed() {
         }
     };
     let (blocked, ()) = join(blocked, renewing).await;
-    for answer in blocked {
-        let error = answer.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
-    }
+    are_unavailable(blocked);
 }
 
 #[tokio::test]

@@ -4,23 +4,15 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tripod::lock::{
-    AcquireError, BackendError, BackendErrorKind, Enqueued, FencingToken, LockBackend, LockGuard,
-    Locks, Loss, PostgresBackend,
+    AcquireError, BackendError, BackendErrorKind, Enqueued, FencingToken, LockBackend, Loss,
+    PostgresBackend,
 };
 
-use super::{locks, request, server, store};
+use crate::scenario::acquire_at_last;
 
-async fn acquire_at_last(locks: &Locks, name: &str) -> LockGuard {
-    loop {
-        match locks.acquire(name).wait(Duration::from_secs(10)).await {
-            Ok(guard) => return guard,
-            Err(AcquireError::Store(_)) => sleep(Duration::from_millis(100)).await,
-            Err(error) => panic!("{error:?}"),
-        }
-    }
-}
+use super::{locks, request, server, store};
 
 #[tokio::test]
 async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before() {
@@ -43,7 +35,7 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
     server.restart();
     // It connects again by itself, and what was acknowledged is there.
-    let again = acquire_at_last(&locks, "short").await;
+    let again = acquire_at_last(|| locks.acquire("short")).await;
     assert!(again.fencing_token() > second);
     assert!(long.release().await.unwrap(), "it was held throughout");
     assert!(locks.acquire("long").await.unwrap().fencing_token() > first);

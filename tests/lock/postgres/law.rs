@@ -9,6 +9,7 @@ use tripod::lock::{BackendError, BackendErrorKind, ConnectPostgres, LockBackend,
 
 use crate::server::pgbouncer::PgBouncer;
 use crate::server::postgres::PostgresServer;
+use crate::told::told;
 
 use super::server;
 
@@ -66,7 +67,7 @@ async fn who_would_not_hear_what_is_told_is_refused() {
     ] {
         let error = connect.await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
-        assert!(super::told(&error).contains("listen_url"), "{error:?}");
+        assert!(told(&error).contains("listen_url"), "{error:?}");
     }
 }
 

@@ -7,11 +7,10 @@ mod law;
 mod schema;
 mod secrets;
 
-use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tripod::lock::{BackendError, Entry, HolderId, LockName, Locks, PostgresBackend, Request};
+use tripod::lock::{Entry, HolderId, LockName, Locks, PostgresBackend, Request};
 
 use crate::server::postgres::PostgresServer;
 
@@ -47,15 +46,4 @@ fn entry(name: &str, count: u64) -> Entry {
 
 fn request(name: &str, count: u64, ttl: Duration) -> Request {
     Request::new(entry(name, count), ttl).unwrap()
-}
-
-/// An error and its causes, as one may print them.
-fn told(error: &BackendError) -> String {
-    let mut told = vec![format!("{error:?} {error}")];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told.push(format!("{error:?} {error}"));
-        cause = error.source();
-    }
-    told.join(": ")
 }

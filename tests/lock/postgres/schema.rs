@@ -8,8 +8,9 @@ use tripod::lock::{BackendError, BackendErrorKind, Locks, PostgresBackend, Schem
 
 use crate::scenario::acquire_contend_lose_release;
 use crate::server::postgres::PostgresServer;
+use crate::told::told;
 
-use super::{locks, server, told};
+use super::{locks, server};
 
 fn why(error: &BackendError) -> &SchemaError {
     assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");

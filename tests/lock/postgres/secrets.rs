@@ -1,18 +1,13 @@
 //! Passwords and certificates.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
-
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::lock::{BackendErrorKind, Locks, PostgresBackend, Tls};
 
 use crate::scenario::acquire_contend_lose_release;
 use crate::server::certificates::Certificates;
 use crate::server::postgres::PostgresServer;
+use crate::told::{Ear, told};
 
-use super::{told, until};
+use super::until;
 
 async fn with_passwords() -> PostgresServer {
     let server = PostgresServer::start_with_passwords();
@@ -22,13 +17,21 @@ async fn with_passwords() -> PostgresServer {
     server
 }
 
+async fn with_tls(certificates: &Certificates) -> (PostgresServer, Tls) {
+    let server = PostgresServer::start_with_tls(certificates);
+    let authority = std::fs::read(certificates.authority()).unwrap();
+    let tls = Tls::new().with_roots(authority);
+    let migrate = PostgresBackend::migrate(server.url()).tls(tls.clone());
+    migrate.await.unwrap();
+    (server, tls)
+}
+
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
     let server = with_passwords().await;
-    let ear = Ear::default();
-    let heard = Arc::clone(&ear.0);
+    let ear = Ear::new();
     // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear);
+    let _default = tracing::subscriber::set_default(ear.clone());
     let right = server.url_of_user("locks", "canary-right");
     let connecting = PostgresBackend::connect(&right).listen_url(&right);
     let migrating = PostgresBackend::migrate(&right);
@@ -60,7 +63,7 @@ async fn passwords_are_told_to_nobody() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'locks'";
     server.query("ALTER ROLE locks PASSWORD 'canary-other'");
     server.query(cut);
-    while !heard.lock().unwrap().contains("lock.not_listening") {
+    while !ear.heard().values.contains("lock.not_listening") {
         let _ = locks.try_acquire("b").await;
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -68,7 +71,7 @@ async fn passwords_are_told_to_nobody() {
     let listens = "SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^LISTEN'
         AND usename = 'locks'";
     until(&server, listens).await;
-    let heard = heard.lock().unwrap().replace("canary-who", "who");
+    let heard = ear.heard().values.replace("canary-who", "who");
     assert!(!heard.contains("canary"), "{heard}");
 }
 
@@ -83,11 +86,7 @@ async fn users_with_passwords_acquire_contend_lose_and_release() {
 #[tokio::test]
 async fn tls_is_spoken_with_whom_it_trusts() {
     let certificates = Certificates::new();
-    let server = PostgresServer::start_with_tls(&certificates);
-    let authority = std::fs::read(certificates.authority()).unwrap();
-    let tls = Tls::new().with_roots(authority.clone());
-    let migrate = PostgresBackend::migrate(server.url()).tls(tls.clone());
-    migrate.await.unwrap();
+    let (server, tls) = with_tls(&certificates).await;
     let connect = async || {
         let store = PostgresBackend::connect(server.url())
             .tls(tls.clone())
@@ -129,11 +128,7 @@ async fn who_only_prefers_tls_takes_what_the_server_allows() {
 #[tokio::test]
 async fn a_client_shows_its_certificate() {
     let certificates = Certificates::new();
-    let server = PostgresServer::start_with_tls(&certificates);
-    let authority = std::fs::read(certificates.authority()).unwrap();
-    let tls = Tls::new().with_roots(authority);
-    let migrate = PostgresBackend::migrate(server.url()).tls(tls.clone());
-    migrate.await.unwrap();
+    let (server, tls) = with_tls(&certificates).await;
     server.require_certificates();
     let connect = PostgresBackend::connect(server.url()).tls(tls.clone());
     let error = connect.await.unwrap_err();
@@ -143,39 +138,4 @@ async fn a_client_shows_its_certificate() {
     let tls = tls.with_identity(chain, key);
     let connect = PostgresBackend::connect(server.url()).tls(tls);
     connect.await.unwrap();
-}
-
-/// Collects all that is told, by whichever crate.
-#[derive(Clone, Default)]
-struct Ear(Arc<Mutex<String>>);
-
-impl Visit for Ear {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = writeln!(self.0.lock().unwrap(), "{field} {value:?}");
-    }
-}
-
-impl Subscriber for Ear {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }

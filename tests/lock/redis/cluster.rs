@@ -8,9 +8,10 @@ use tripod::lock::{
     Renewed, Request,
 };
 
-use super::{acquire_in_time, told, until_it_waits};
-use crate::scenario::acquire_contend_lose_release;
+use super::until_it_waits;
+use crate::scenario::{acquire_at_last, acquire_contend_lose_release};
 use crate::server::redis_cluster::RedisCluster;
+use crate::told::told;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,7 +25,7 @@ async fn locks(cluster: &RedisCluster) -> Locks {
 
 /// Whether a lock of this name is handed over by a message: long before anybody would look.
 async fn is_handed_over(one: &Locks, other: &Locks, name: &str) -> bool {
-    let guard = acquire_in_time(one, name).await;
+    let guard = acquire_at_last(|| one.acquire(name)).await;
     let waiter = tokio::spawn(other.acquire(name).into_future());
     until_it_waits(one, name).await;
     let began = Instant::now();
@@ -167,7 +168,7 @@ async fn locks_move_to_a_replica_when_their_server_hangs_or_is_killed() {
     one.flush().await.unwrap();
     cluster.servers[0].pause();
     replica.wait_for("INFO replication", "role:master").await;
-    let guard = acquire_in_time(&one, &name).await;
+    let guard = acquire_at_last(|| one.acquire(&name)).await;
     assert!(guard.fencing_token() > token);
     drop(guard);
     cluster.servers[0].resume();

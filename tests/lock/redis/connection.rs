@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tripod::lock::{AcquireError, BackendErrorKind, Locks, Loss, RedisBackend};
 
-use super::{acquire_in_time, is_transient, locks, told, until_it_waits};
+use super::{locks, until_it_waits};
+use crate::scenario::{acquire_at_last, is_transient};
 use crate::server::redis::RedisServer;
+use crate::told::told;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -43,7 +45,7 @@ async fn a_server_that_is_full_for_a_while_is_connected_to_again() {
     // It is told so, or cut off before it hears it.
     fails_for(&locks, 9 * SECOND, "").await;
     drop(only);
-    drop(acquire_in_time(&locks, "a").await);
+    drop(acquire_at_last(|| locks.acquire("a")).await);
 }
 
 #[tokio::test]
@@ -57,7 +59,7 @@ async fn a_password_that_is_wrong_for_a_while_does_not_matter_later() {
     server.ask("CLIENT KILL TYPE pubsub");
     fails_for(&locks, 9 * SECOND, "WRONGPASS").await;
     assert_eq!(server.ask("CONFIG SET requirepass canary-right"), "OK");
-    drop(acquire_in_time(&locks, "a").await);
+    drop(acquire_at_last(|| locks.acquire("a")).await);
 }
 
 #[tokio::test]
@@ -77,7 +79,7 @@ async fn a_server_that_became_a_replica_is_not_written_to() {
     assert!(told(&error).contains("read only replica"), "{error:?}");
     fails_for(&locks, 3 * SECOND, "the server is a replica").await;
     assert_eq!(server.ask("REPLICAOF NO ONE"), "OK");
-    drop(acquire_in_time(&locks, "a").await);
+    drop(acquire_at_last(|| locks.acquire("a")).await);
 }
 
 #[tokio::test]
@@ -92,7 +94,7 @@ async fn a_server_that_hangs_costs_a_call_two_seconds_and_a_lease_its_deadline()
     assert_eq!(short.lost().await, Loss::Expired);
     server.resume();
     assert!(began.elapsed() < 9 * SECOND);
-    drop(acquire_in_time(&locks, "again").await);
+    drop(acquire_at_last(|| locks.acquire("again")).await);
     assert!(long.release().await.unwrap(), "it was held throughout");
 }
 
@@ -131,7 +133,7 @@ fn a_store_outlives_the_runtime_that_it_was_connected_in() {
     });
     drop(first);
     runtime().block_on(async {
-        drop(acquire_in_time(&locks, "a").await);
+        drop(acquire_at_last(|| locks.acquire("a")).await);
         let held = locks.acquire("b").await.unwrap();
         assert!(held.release().await.unwrap());
     });

@@ -8,7 +8,6 @@ mod secrets;
 mod sentinel;
 
 use std::error::Error;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +15,10 @@ use tokio::time::{Instant, sleep};
 use tripod::BoxFuture;
 use tripod::lock::conformance::{self, Fixture};
 use tripod::lock::{
-    AcquireError, BackendError, BackendErrorKind, LockBackend, LockGuard, LockName, Locks, Loss,
-    RedisBackend,
+    BackendError, BackendErrorKind, LockBackend, LockName, Locks, Loss, RedisBackend,
 };
 
+use crate::scenario::{acquire_at_last, is_down};
 use crate::server::redis::RedisServer;
 use crate::server::redis_cluster::RedisCluster;
 
@@ -70,23 +69,6 @@ async fn locks(server: &RedisServer) -> Locks {
     Locks::new(RedisBackend::connect(server.url()).await.unwrap())
 }
 
-/// A handle that survived a failure may answer with one of these for a while.
-async fn acquire_in_time(locks: &Locks, name: &str) -> LockGuard {
-    let began = Instant::now();
-    loop {
-        match locks.acquire(name).wait(Duration::from_secs(10)).await {
-            Ok(guard) => return guard,
-            Err(AcquireError::Store(error)) => assert!(is_transient(&error), "{error:?}"),
-            Err(error) => panic!("{error:?}"),
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "it never works again"
-        );
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
 /// Until somebody waits for the lock, and listens.
 async fn until_it_waits(locks: &Locks, name: &str) {
     let name = LockName::new(name).unwrap();
@@ -96,24 +78,6 @@ async fn until_it_waits(locks: &Locks, name: &str) {
         sleep(Duration::from_millis(10)).await;
     }
     sleep(Duration::from_millis(100)).await;
-}
-
-fn is_transient(error: &BackendError) -> bool {
-    matches!(
-        error.kind(),
-        BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate
-    )
-}
-
-/// Everything that an error says.
-fn told(error: &dyn Error) -> String {
-    let mut told = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(told, " {error} {error:?}");
-        source = error.source();
-    }
-    told
 }
 
 #[tokio::test]
@@ -197,14 +161,10 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     assert_eq!(short.lost().await, Loss::Expired);
     assert!(began.elapsed() < Duration::from_secs(5));
     long.check().unwrap();
-    let error = locks.try_acquire("other").await.unwrap_err();
-    let AcquireError::Store(error) = error else {
-        panic!("{error:?}")
-    };
-    assert!(is_transient(&error), "{error:?}");
+    is_down(&locks).await;
     server.restart().await;
     // It connects again by itself, and what was acknowledged is there.
-    let again = acquire_in_time(&locks, "short").await;
+    let again = acquire_at_last(|| locks.acquire("short")).await;
     assert!(again.fencing_token() > second);
     assert!(long.release().await.unwrap(), "it was held throughout");
     assert!(locks.acquire("long").await.unwrap().fencing_token() > first);

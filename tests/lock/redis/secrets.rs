@@ -1,75 +1,29 @@
 //! Users, passwords and certificates.
 
-use std::fmt::{Debug, Write};
 use std::fs::read;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::LazyLock;
 
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::lock::{BackendError, BackendErrorKind, Locks, RedisBackend, Tls};
 
-use super::{acquire_in_time, told};
-use crate::scenario::acquire_contend_lose_release;
+use crate::scenario::{acquire_at_last, acquire_contend_lose_release};
 use crate::server::certificates::Certificates;
 use crate::server::redis::RedisServer;
 use crate::server::redis_cluster::RedisCluster;
 use crate::server::redis_sentinel::{DATA_PASSWORD, MASTER, RedisSentinels, WATCH_PASSWORD};
+use crate::told::{Ear, told};
 
-/// Hears all that this program tells `tracing`, and remembers what held a password.
-struct Leaks;
+/// Hears all that this program tells, on every thread, and remembers what held a password.
+static LEAKS: LazyLock<Ear> = LazyLock::new(|| Ear::that_heeds("canary"));
 
-static LEAKS: OnceLock<parking_lot::Mutex<String>> = OnceLock::new();
-static HEARD: AtomicUsize = AtomicUsize::new(0);
-
-impl Leaks {
-    fn listen() {
-        // Another test may have begun to.
-        let _ = tracing::subscriber::set_global_default(Self);
-    }
-
-    fn check() {
-        assert!(HEARD.load(Ordering::Relaxed) > 0, "nothing was told at all");
-        let leaks = LEAKS.get_or_init(Default::default).lock();
-        assert!(leaks.is_empty(), "{leaks}");
-    }
+fn listen() {
+    // Another test may have begun to.
+    let _ = tracing::subscriber::set_global_default(LEAKS.clone());
 }
 
-impl Visit for Leaks {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        HEARD.fetch_add(1, Ordering::Relaxed);
-        let value = format!("{value:?}");
-        if value.contains("canary") {
-            let mut leaks = LEAKS.get_or_init(Default::default).lock();
-            let _ = write!(leaks, "{}={value} ", field.name());
-        }
-    }
-}
-
-impl Subscriber for Leaks {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut Self);
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut Self);
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Self);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
+fn nothing_leaked() {
+    let heard = LEAKS.heard();
+    assert!(!heard.names.is_empty(), "nothing was told at all");
+    assert!(heard.values.is_empty(), "{}", heard.values);
 }
 
 fn trusting(certificates: &Certificates) -> Tls {
@@ -123,12 +77,12 @@ async fn a_server_that_asks_for_certificates_is_shown_one() {
     let rubbish = identified(&certificates).with_identity("canary", "canary");
     is_rejected(RedisBackend::connect(server.url()).tls(rubbish).await);
     server.restart().await;
-    drop(acquire_in_time(&one, "again").await);
+    drop(acquire_at_last(|| one.acquire("again")).await);
 }
 
 #[tokio::test]
 async fn a_cluster_works_over_tls_with_a_password() {
-    Leaks::listen();
+    listen();
     let certificates = Certificates::new();
     let options = [
         "--tls-cluster",
@@ -171,7 +125,7 @@ async fn a_cluster_works_over_tls_with_a_password() {
     let mixed = [cluster.servers[0].url(), "redis://127.0.0.1".to_owned()];
     is_rejected(RedisBackend::connect_cluster(mixed).await);
     is_rejected(RedisBackend::connect_cluster(Vec::<String>::new()).await);
-    Leaks::check();
+    nothing_leaked();
 }
 
 /// What the documentation of `RedisBackend` says that a user needs.
@@ -182,7 +136,7 @@ const PRIVILEGES: [&str; 2] = [
 
 #[tokio::test]
 async fn a_user_with_the_privileges_that_are_documented_and_no_others_is_enough() {
-    Leaks::listen();
+    listen();
     let server = RedisServer::start(&[]).await;
     let allow = |privileges: &str| {
         let user = "ACL SETUSER locks reset on >canary-right";
@@ -205,12 +159,12 @@ async fn a_user_with_the_privileges_that_are_documented_and_no_others_is_enough(
         panic!("{error:?}")
     };
     assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
-    Leaks::check();
+    nothing_leaked();
 }
 
 #[tokio::test]
 async fn passwords_of_a_server_are_told_to_nobody() {
-    Leaks::listen();
+    listen();
     let server = RedisServer::start(&["--requirepass", "canary-right"]).await;
     let right = server.url_of_user("canary-right");
     let builder = RedisBackend::connect(&right).credentials("canary", "canary");
@@ -242,12 +196,12 @@ async fn passwords_of_a_server_are_told_to_nobody() {
         };
         assert!(!told.contains("canary"), "{url}: {told}");
     }
-    Leaks::check();
+    nothing_leaked();
 }
 
 #[tokio::test]
 async fn passwords_behind_sentinels_are_told_to_nobody() {
-    Leaks::listen();
+    listen();
     let all = RedisSentinels::start().await;
     let connect = || RedisBackend::connect_sentinel(all.urls(), MASTER);
     let right = connect().credentials("default", DATA_PASSWORD);
@@ -264,5 +218,5 @@ async fn passwords_behind_sentinels_are_told_to_nobody() {
     let unknown = RedisBackend::connect_sentinel(all.urls(), "nobody");
     let told = is_rejected(unknown.credentials("default", DATA_PASSWORD).await);
     assert!(told.contains("do not know a master of this name"), "{told}");
-    Leaks::check();
+    nothing_leaked();
 }

@@ -2,8 +2,7 @@
 
 use tripod::lock::{Locks, RedisBackend};
 
-use super::acquire_in_time;
-use crate::scenario::acquire_contend_lose_release;
+use crate::scenario::{acquire_at_last, acquire_contend_lose_release};
 use crate::server::redis_sentinel::{DATA_PASSWORD, MASTER, RedisSentinels};
 
 async fn locks(all: &RedisSentinels) -> Locks {
@@ -24,10 +23,10 @@ async fn locks_move_to_the_new_master_when_the_old_one_is_killed() {
     all.master.kill();
     all.wait_for_failover().await;
     // The new master knows no script yet.
-    let guard = acquire_in_time(&one, "a").await;
+    let guard = acquire_at_last(|| one.acquire("a")).await;
     assert!(guard.fencing_token() > token);
     assert!(guard.release().await.unwrap());
-    drop(acquire_in_time(&other, "b").await);
+    drop(acquire_at_last(|| other.acquire("b")).await);
     acquire_contend_lose_release(&one, &other).await;
     // The old one comes back, and nobody goes back to it.
     all.master.restart().await;
@@ -45,7 +44,7 @@ async fn a_master_that_hangs_is_left_for_its_successor() {
     one.flush().await.unwrap();
     all.master.pause();
     all.wait_for_failover().await;
-    assert!(acquire_in_time(&one, "a").await.fencing_token() > token);
+    assert!(acquire_at_last(|| one.acquire("a")).await.fencing_token() > token);
     all.master.resume();
     acquire_contend_lose_release(&one, &other).await;
     all.master.wait_for("INFO replication", "role:slave").await;

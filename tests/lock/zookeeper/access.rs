@@ -1,22 +1,18 @@
 //! Who may connect, and what is told of them.
 
-use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::lock::{
-    AcquireError, BackendErrorKind, LockBackend, Locks, Loss, Tls, ZooKeeperBackend,
+    AcquireError, BackendError, BackendErrorKind, LockBackend, Locks, Loss, Tls, ZooKeeperBackend,
 };
 
-use super::{name, raw, told};
+use super::{name, raw};
+use crate::scenario::acquire_at_last;
 use crate::server::certificates::Certificates;
 use crate::server::free_port;
 use crate::server::zookeeper::ZooKeeperServer;
+use crate::told::{Ear, told};
 
 const TTL: Duration = Duration::from_secs(4);
 
@@ -34,9 +30,17 @@ async fn serves(mut server: ZooKeeperServer, connect: impl AsyncFn() -> ZooKeepe
     server.kill();
     assert_eq!(guard.lost().await, Loss::Expired);
     server.restart().await;
-    let guard = super::again(&one, "a", TTL).await;
+    let guard = acquire_at_last(|| one.acquire("a").ttl(TTL)).await;
     assert!(guard.fencing_token() > token);
     assert!(guard.release().await.unwrap());
+}
+
+/// It fails in this way; and what it says.
+fn fails(connected: Result<ZooKeeperBackend, BackendError>, kind: BackendErrorKind) -> String {
+    let error = connected.unwrap_err();
+    let told = told(&error);
+    assert_eq!(error.kind(), kind, "{told}");
+    told
 }
 
 #[tokio::test]
@@ -54,13 +58,7 @@ async fn locks_are_had_over_tls_by_whom_both_sides_trust() {
     let strange = Tls::new().with_roots(read(strangers.authority()));
     let strange = strange.with_identity(chain.clone(), key.clone());
     for tls in [trusting.clone(), strange, Tls::new()] {
-        let error = connect(tls).await.unwrap_err();
-        assert_eq!(
-            error.kind(),
-            BackendErrorKind::Unavailable,
-            "{}",
-            told(&error)
-        );
+        fails(connect(tls).await, BackendErrorKind::Unavailable);
     }
     // What is no certificate.
     for tls in [
@@ -68,9 +66,8 @@ async fn locks_are_had_over_tls_by_whom_both_sides_trust() {
         trusting.clone().with_identity("canary", "canary"),
         trusting.clone().with_identity(chain.clone(), vec![0xff]),
     ] {
-        let error = connect(tls).await.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
-        assert!(!told(&error).contains("canary"));
+        let told = fails(connect(tls).await, BackendErrorKind::Rejected);
+        assert!(!told.contains("canary"), "{told}");
     }
     let tls = trusting.with_identity(chain, key);
     serves(server, async || {
@@ -85,15 +82,8 @@ async fn a_scheme_alone_asks_for_tls() {
     let certificates = Certificates::new();
     let server = ZooKeeperServer::start_secure(&certificates, "none").await;
     // The system does not trust it.
-    let error = ZooKeeperBackend::connect(server.secure_url())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.kind(),
-        BackendErrorKind::Unavailable,
-        "{}",
-        told(&error)
-    );
+    let connect = ZooKeeperBackend::connect(server.secure_url());
+    fails(connect.await, BackendErrorKind::Unavailable);
     let roots = std::fs::read(certificates.authority()).unwrap();
     let tls = Tls::new().with_roots(roots);
     ZooKeeperBackend::connect(server.secure_url())
@@ -101,16 +91,8 @@ async fn a_scheme_alone_asks_for_tls() {
         .await
         .unwrap();
     // Nor does one who asks for TLS get less for a URL that does not.
-    let error = ZooKeeperBackend::connect(server.url())
-        .tls(tls)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.kind(),
-        BackendErrorKind::Unavailable,
-        "{}",
-        told(&error)
-    );
+    let connect = ZooKeeperBackend::connect(server.url()).tls(tls);
+    fails(connect.await, BackendErrorKind::Unavailable);
 }
 
 #[tokio::test]
@@ -122,8 +104,7 @@ async fn locks_of_a_user_are_nobody_elses() {
     let locks = Locks::new(store);
     let guard = locks.acquire("a").await.unwrap();
     for connect in [user("canary-wrong"), ZooKeeperBackend::connect(&url)] {
-        let error = connect.await.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
+        fails(connect.await, BackendErrorKind::Rejected);
     }
     let raw = raw(&server).await;
     for path in ["/deep", "/deep/er", "/deep/er/ea"] {
@@ -159,45 +140,10 @@ async fn what_others_own_is_refused_to_those_who_come_later() {
     assert!(guard.release().await.unwrap());
 }
 
-/// Remembers all that is told, by whomever.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<String>>);
-
-impl Visit for Told {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0.lock(), "{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Told {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
-    let heard = Told::default();
-    let _default = tracing::subscriber::set_default(heard.clone());
+    let ear = Ear::new();
+    let _default = tracing::subscriber::set_default(ear.clone());
     let server = ZooKeeperServer::start().await;
     let url = format!("{}/canaries", server.url());
     let connect = |password| ZooKeeperBackend::connect(&url).user("us", password);
@@ -206,7 +152,7 @@ async fn passwords_are_told_to_nobody() {
     super::until("the client's own words are heard", async || {
         tracing::callsite::rebuild_interest_cache();
         connect("canary-right").await.unwrap();
-        heard.0.lock().contains("sending request")
+        ear.heard().values.contains("sending request")
     })
     .await;
     let store = connect("canary-right").await.unwrap();
@@ -219,22 +165,17 @@ async fn passwords_are_told_to_nobody() {
     for url in ["nonsense://canary@", "zookeeper://us:canary@127.0.0.1"] {
         let connect = ZooKeeperBackend::connect(url);
         assert!(!format!("{connect:?}").contains("canary"));
-        let error = connect.await.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Rejected);
-        assert!(!told(&error).contains("canary"), "{}", told(&error));
+        let told = fails(connect.await, BackendErrorKind::Rejected);
+        assert!(!told.contains("canary"), "{told}");
     }
     for name in ["", "canary:name"] {
         let connect = ZooKeeperBackend::connect(&url).user(name, "canary");
-        let error = connect.await.unwrap_err();
-        assert_eq!(error.kind(), BackendErrorKind::Rejected);
-        assert!(!told(&error).contains("canary"), "{}", told(&error));
+        let told = fails(connect.await, BackendErrorKind::Rejected);
+        assert!(!told.contains("canary"), "{told}");
     }
-    let heard = heard.0.lock();
     // The path is no secret.
-    assert!(
-        !heard.replace("/canaries", "").contains("canary"),
-        "{heard}"
-    );
+    let heard = ear.heard().values.replace("/canaries", "");
+    assert!(!heard.contains("canary"), "{heard}");
 }
 
 #[tokio::test]

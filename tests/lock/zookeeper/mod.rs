@@ -5,14 +5,10 @@ mod law;
 mod protocol;
 mod sessions;
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tripod::lock::{
-    AcquireError, BackendError, Entry, HolderId, LockGuard, LockName, Locks, Request,
-    ZooKeeperBackend,
-};
+use tripod::lock::{Entry, HolderId, LockName, Locks, Request, ZooKeeperBackend};
 use zookeeper_client::Client;
 
 use crate::server::zookeeper::ZooKeeperServer;
@@ -38,32 +34,6 @@ fn name(name: &str) -> LockName {
 fn request(lock: &str, id: u64) -> Request {
     let entry = Entry::new(name(lock), HolderId::new(7, id));
     Request::new(entry, Duration::from_secs(2)).unwrap()
-}
-
-/// Acquires as soon as the store answers.
-async fn again(locks: &Locks, name: &str, ttl: Duration) -> LockGuard {
-    loop {
-        match locks
-            .acquire(name)
-            .ttl(ttl)
-            .wait(Duration::from_secs(20))
-            .await
-        {
-            Ok(guard) => return guard,
-            Err(AcquireError::Store(_)) => sleep(Duration::from_millis(100)).await,
-            Err(error) => panic!("{error:?}"),
-        }
-    }
-}
-
-fn told(error: &BackendError) -> String {
-    let mut text = format!("{error:?} {error}");
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let _ = write!(text, " {error:?} {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Looks again and again, for ten seconds at most.

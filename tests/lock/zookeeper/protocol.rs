@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tripod::lock::{BackendErrorKind, Enqueued, FencingToken, LockBackend, Locks};
 use zookeeper_client::{Acls, CreateMode};
 
-use super::{counted, locks, name, raw, request, store, told, until};
+use super::{counted, locks, name, raw, request, store, until};
 use crate::server::zookeeper::ZooKeeperServer;
+use crate::told::told;
 
 #[tokio::test]
 async fn a_lock_is_handed_over_by_a_watch_and_leaves_nothing_after_a_while() {

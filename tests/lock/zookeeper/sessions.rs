@@ -8,10 +8,11 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tripod::lock::{
-    AcquireError, BackendErrorKind, Enqueued, LockBackend, Locks, Loss, Renewed, ZooKeeperBackend,
+    BackendErrorKind, Enqueued, LockBackend, Locks, Loss, Renewed, ZooKeeperBackend,
 };
 
-use super::{again, counted, locks, name, raw, request, until};
+use super::{counted, locks, name, raw, request, until};
+use crate::scenario::{acquire_at_last, is_down};
 use crate::server::wire::Wire;
 use crate::server::zookeeper::{ZooKeeperEnsemble, ZooKeeperServer};
 
@@ -35,24 +36,22 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     let after = began.elapsed();
     assert!(after < three && after > three / 2, "{after:?}");
     kept.check().unwrap();
-    let error = long.try_acquire("other").await.unwrap_err();
-    let AcquireError::Store(error) = error else {
-        panic!("{error:?}")
-    };
-    assert!(matches!(
-        error.kind(),
-        BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate
-    ));
+    is_down(&long).await;
     // Longer than the client believes in the session.
     sleep(Duration::from_secs(2)).await;
     server.restart().await;
-    let guard = again(&long, "lost", three).await;
+    let guard = acquire_at_last(|| long.acquire("lost").ttl(three)).await;
     assert!(guard.fencing_token() > tokens.1);
     let other = short.acquire("other").ttl(three);
     let other = timeout(Duration::from_secs(20), other.into_future()).await;
     assert!(matches!(other, Ok(Ok(_))), "{other:?}");
     assert!(kept.release().await.unwrap(), "it was held throughout");
-    assert!(again(&long, "kept", three).await.fencing_token() > tokens.0);
+    assert!(
+        acquire_at_last(|| long.acquire("kept").ttl(three))
+            .await
+            .fencing_token()
+            > tokens.0
+    );
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
 //! The suite for logs, on the logs of this crate, and what it covers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use tripod::BoxFuture;
-use tripod::transaction::log::conformance::{CaseReport, Fixture, Report, run};
+use tripod::transaction::log::conformance::{Fixture, Report, run};
 use tripod::transaction::log::{Directory, FileLog, LogError, MemoryLog, Storage, TransactionLog};
 
 use super::directory::Scratch;
 use super::disk::{Disk, Loss};
 use super::world::options;
+use crate::law;
 
 type Started = Result<Arc<dyn TransactionLog>, LogError>;
 
@@ -140,61 +141,9 @@ const UNTESTED: [(&str, &str); 11] = [
     ("What was durable stands.", "errors need storage that fails"),
 ];
 
-/// Sentences that stand at the trait, without headings, bold leads and the targets of links.
-fn law() -> BTreeSet<String> {
-    let source = include_str!("../../../src/transaction/log/mod.rs");
-    let start = source.find("/// A durable log").unwrap();
-    let end = source.find("/// When an append returns").unwrap();
-    let lines = source[start..end].lines().map(str::trim);
-    let mut text = String::new();
-    for line in lines {
-        match line.strip_prefix("///").map(str::trim) {
-            Some("") | None => text += "\n",
-            Some(heading) if heading.starts_with('#') => text += "\n",
-            Some(words) => text = text + words + " ",
-        }
-    }
-    let paragraphs = text.lines().filter(|paragraph| !paragraph.is_empty());
-    let sentences = paragraphs.flat_map(|paragraph| {
-        let paragraph = unlinked(paragraph);
-        let words = match paragraph
-            .strip_prefix("**")
-            .and_then(|lead| lead.split_once(".** "))
-        {
-            Some((_lead, rest)) => rest,
-            None => &paragraph,
-        };
-        let words = words.trim().replace(". ", ".\n");
-        words.lines().map(str::to_owned).collect::<Vec<_>>()
-    });
-    sentences.collect()
-}
-
-/// Text with its links' words in their places.
-fn unlinked(text: &str) -> String {
-    let mut words = String::new();
-    let mut rest = text;
-    while let Some((before, link)) = rest.split_once("[`") {
-        let (name, after) = link.split_once("`]").unwrap();
-        words = words + before + "`" + name + "`";
-        rest = match after.strip_prefix('(') {
-            Some(target) => target.split_once(')').unwrap().1,
-            None => after,
-        };
-    }
-    words + rest
-}
-
 #[tokio::test]
 async fn every_sentence_of_the_law_has_a_case() {
-    let report = in_memory().await;
-    let tested: BTreeSet<_> = report.cases().flat_map(CaseReport::law).collect();
-    let untested = UNTESTED.map(|(sentence, _)| sentence);
-    let known: BTreeSet<_> = tested.into_iter().copied().chain(untested).collect();
-    let law = law();
-    let law: BTreeSet<_> = law.iter().map(String::as_str).collect();
-    let missing: Vec<_> = law.difference(&known).collect();
-    assert!(missing.is_empty(), "no case for {missing:#?}");
-    let invented: Vec<_> = known.difference(&law).collect();
-    assert!(invented.is_empty(), "not in the law: {invented:#?}");
+    let source = include_str!("../../../src/transaction/log/mod.rs");
+    let law = law::sentences(source, "/// A durable log", "/// When an append returns");
+    law::is_covered(&law, &in_memory().await, &UNTESTED);
 }

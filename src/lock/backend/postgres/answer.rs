@@ -1,29 +1,17 @@
 //! What the functions of the schema answer, as the trait has it.
 
-use std::num::NonZeroU32;
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
-use crate::lock::backend::{
-    Claimed, Enqueued, Grant, Held, Inspection, Metadata, Queued, Renewed, Standing,
+use crate::lock::backend::numbers::{
+    OtherMode, family, grant, lease, micros, number, pass, permits, standing,
 };
-use crate::lock::fence::{FencePass, FencingToken};
-use crate::lock::lease::Lease;
+use crate::lock::backend::{Claimed, Enqueued, Held, Inspection, Metadata, Queued, Renewed};
 use crate::lock::name::HolderId;
-use crate::lock::queue::{Family, Mode, Permits, Waiter};
+use crate::lock::queue::{Mode, Waiter};
 
-/// An answer that the functions cannot have given, or an entry that they cannot have written.
-#[derive(Debug, thiserror::Error)]
-#[error("the store answered what was not understood")]
-pub(super) struct Garbled;
-
-/// A refusal that the trait has no word for.
-#[derive(Debug, thiserror::Error)]
-#[error("the id has an entry in another mode")]
-pub(super) struct OtherMode;
+pub(super) use crate::lock::backend::numbers::Garbled;
 
 /// What became of a request, or that it was refused.
 pub(super) fn enqueued(
@@ -63,7 +51,7 @@ pub(super) fn renewed(
         Ok(match answer {
             -1 => Some(Renewed::Gone),
             -2 => None,
-            ttl => Some(Renewed::Alive(Lease::new(sent, micros(ttl)?))),
+            ttl => Some(Renewed::Alive(lease(ttl, sent)?)),
         })
     };
     answers.into_iter().map(read).collect()
@@ -82,17 +70,18 @@ pub(super) fn inspection(rows: &[Row]) -> Result<Inspection, Garbled> {
         let holder: [u8; 16] = column::<&[u8]>(row, 0)?.try_into().map_err(|_| Garbled)?;
         let holder = HolderId::from_u128(u128::from_be_bytes(holder));
         let mode = mode(column(row, 1)?, column(row, 2)?, column(row, 3)?)?;
-        let remaining = micros(column(row, 8)?)?;
+        let remaining = micros(column::<i64>(row, 8)?)?;
         let metadata = std::str::from_utf8(column(row, 9)?).map_err(|_| Garbled)?;
         let metadata = Metadata::new(metadata).map_err(|_| Garbled)?;
-        match (column(row, 6)?, column(row, 7)?) {
+        match (column::<Option<i64>>(row, 6)?, column(row, 7)?) {
             (Some(token), Some(floor)) => {
                 let pass = pass(token, floor)?;
                 holders.push(Held::new(holder, mode, pass, remaining, metadata));
             }
             (None, None) => {
-                let priority = number::<u8>(column::<i16>(row, 4)?.into())?;
-                let waiter = Waiter::new(holder, mode, priority, number(column(row, 5)?)?);
+                let priority = number(i64::from(column::<i16>(row, 4)?))?;
+                let arrival = number(column::<i64>(row, 5)?)?;
+                let waiter = Waiter::new(holder, mode, priority, arrival);
                 waiters.push(Queued::new(waiter, remaining, metadata));
             }
             (Some(_), None) | (None, Some(_)) => return Err(Garbled),
@@ -123,11 +112,7 @@ fn mode(letter: i8, n: i64, of: i64) -> Result<Mode, Garbled> {
     match letter {
         EXCLUSIVE => Ok(Mode::Exclusive),
         SHARED => Ok(Mode::Shared),
-        PERMITS => {
-            let n = NonZeroU32::new(number(n)?).ok_or(Garbled)?;
-            let of = NonZeroU32::new(number(of)?).ok_or(Garbled)?;
-            Permits::new(n, of).map(Mode::Permits).map_err(|_| Garbled)
-        }
+        PERMITS => permits(n, of),
         _ => Err(Garbled),
     }
 }
@@ -141,33 +126,4 @@ fn numbers(rows: &[Row]) -> Result<Vec<i64>, Garbled> {
         return Err(Garbled);
     };
     column(row, 0)
-}
-
-fn number<T: TryFrom<i64>>(number: i64) -> Result<T, Garbled> {
-    T::try_from(number).map_err(|_| Garbled)
-}
-
-fn micros(time: i64) -> Result<Duration, Garbled> {
-    Ok(Duration::from_micros(number(time)?))
-}
-
-fn pass(token: i64, floor: i64) -> Result<FencePass, Garbled> {
-    let [token, floor] = [number(token)?, number(floor)?].map(FencingToken::new);
-    FencePass::shared(token, floor).map_err(|_| Garbled)
-}
-
-fn grant(token: i64, floor: i64, ttl: i64, sent: Instant) -> Result<Grant, Garbled> {
-    let lease = Lease::new(sent, micros(ttl)?);
-    Ok(Grant::new(pass(token, floor)?, lease))
-}
-
-fn standing(ttl: i64, recheck: i64, sent: Instant) -> Result<Standing, Garbled> {
-    let lease = Lease::new(sent, micros(ttl)?);
-    Ok(Standing::new(lease, micros(recheck)?))
-}
-
-/// What a name is used as: permits of so many, or readers and writers, which is 0.
-fn family(of: i64) -> Result<Family, Garbled> {
-    let of: u32 = number(of)?;
-    Ok(NonZeroU32::new(of).map_or(Family::ReaderWriter, |of| Family::Permits { of }))
 }

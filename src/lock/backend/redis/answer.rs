@@ -1,27 +1,15 @@
 //! What the script answers, as the trait has it.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::lock::backend::{
-    Claimed, Enqueued, Grant, Held, Inspection, Metadata, Queued, Renewed, Standing,
+use crate::lock::backend::numbers::{
+    Garbled, OtherMode, family, grant, lease, number, pass, permits, standing,
 };
-use crate::lock::fence::{FencePass, FencingToken};
-use crate::lock::lease::Lease;
+use crate::lock::backend::{Claimed, Enqueued, Held, Inspection, Metadata, Queued, Renewed};
 use crate::lock::name::HolderId;
-use crate::lock::queue::{Family, Mode, Permits, Waiter};
-
-/// An answer that the script cannot have given, or an entry that it cannot have written.
-#[derive(Debug, thiserror::Error)]
-#[error("the store answered what was not understood")]
-pub(super) struct Garbled;
-
-/// A refusal that the trait has no word for.
-#[derive(Debug, thiserror::Error)]
-#[error("the id has an entry in another mode")]
-pub(super) struct OtherMode;
+use crate::lock::queue::{Mode, Waiter};
 
 /// What became of a request, or that it was refused.
 pub(super) fn enqueued(
@@ -29,10 +17,10 @@ pub(super) fn enqueued(
     sent: Instant,
 ) -> Result<Result<Enqueued, OtherMode>, Garbled> {
     Ok(Ok(match words(answer).as_slice() {
-        ["granted", token, floor, ttl] => Enqueued::Granted(grant(token, floor, ttl, sent)?),
-        ["waiting", ttl, recheck] => Enqueued::Waiting(standing(ttl, recheck, sent)?),
+        &["granted", token, floor, ttl] => Enqueued::Granted(grant(token, floor, ttl, sent)?),
+        &["waiting", ttl, recheck] => Enqueued::Waiting(standing(ttl, recheck, sent)?),
         ["held"] => Enqueued::Held,
-        ["foreign", of] => Enqueued::Foreign(family(of)?),
+        &["foreign", of] => Enqueued::Foreign(family(of)?),
         ["rejected"] => return Ok(Err(OtherMode)),
         _ => return Err(Garbled),
     }))
@@ -40,8 +28,8 @@ pub(super) fn enqueued(
 
 pub(super) fn claimed(answer: &[String], sent: Instant) -> Result<Claimed, Garbled> {
     Ok(match words(answer).as_slice() {
-        ["granted", token, floor, ttl] => Claimed::Granted(grant(token, floor, ttl, sent)?),
-        ["waiting", ttl, recheck] => Claimed::Waiting(standing(ttl, recheck, sent)?),
+        &["granted", token, floor, ttl] => Claimed::Granted(grant(token, floor, ttl, sent)?),
+        &["waiting", ttl, recheck] => Claimed::Waiting(standing(ttl, recheck, sent)?),
         ["gone"] => Claimed::Gone,
         _ => return Err(Garbled),
     })
@@ -49,7 +37,7 @@ pub(super) fn claimed(answer: &[String], sent: Instant) -> Result<Claimed, Garbl
 
 pub(super) fn renewed(answer: &[String], sent: Instant) -> Result<Renewed, Garbled> {
     Ok(match words(answer).as_slice() {
-        ["alive", ttl] => Renewed::Alive(Lease::new(sent, micros(ttl)?)),
+        &["alive", ttl] => Renewed::Alive(lease(ttl, sent)?),
         ["gone"] => Renewed::Gone,
         _ => return Err(Garbled),
     })
@@ -67,7 +55,7 @@ pub(super) fn inspection(answer: &[String]) -> Result<Inspection, Garbled> {
     let [tag, now, entries @ ..] = answer else {
         return Err(Garbled);
     };
-    let now: u64 = number(now)?;
+    let now: u64 = number(now.as_str())?;
     if tag != "entries" {
         return Err(Garbled);
     }
@@ -91,7 +79,7 @@ enum Unpacked {
 
 fn unpack(id: &str, packed: &str, now: u64) -> Result<Unpacked, Garbled> {
     let fields: Vec<&str> = packed.splitn(12, '|').collect();
-    let [
+    let &[
         kind,
         mode,
         n,
@@ -113,8 +101,8 @@ fn unpack(id: &str, packed: &str, now: u64) -> Result<Unpacked, Garbled> {
     let mode = self::mode(mode, n, of)?;
     let remaining = number::<u64>(expires)?.saturating_sub(now);
     let remaining = Duration::from_micros(remaining);
-    let metadata = Metadata::new(*metadata).map_err(|_| Garbled)?;
-    match *kind {
+    let metadata = Metadata::new(metadata).map_err(|_| Garbled)?;
+    match kind {
         "h" => {
             let pass = pass(token, floor)?;
             Ok(Unpacked::Holder(Held::new(
@@ -133,35 +121,6 @@ fn words(answer: &[String]) -> Vec<&str> {
     answer.iter().map(String::as_str).collect()
 }
 
-fn number<T: std::str::FromStr>(word: &str) -> Result<T, Garbled> {
-    word.parse().map_err(|_| Garbled)
-}
-
-fn micros(word: &str) -> Result<Duration, Garbled> {
-    Ok(Duration::from_micros(number(word)?))
-}
-
-fn pass(token: &str, floor: &str) -> Result<FencePass, Garbled> {
-    let [token, floor] = [number(token)?, number(floor)?].map(FencingToken::new);
-    FencePass::shared(token, floor).map_err(|_| Garbled)
-}
-
-fn grant(token: &str, floor: &str, ttl: &str, sent: Instant) -> Result<Grant, Garbled> {
-    let lease = Lease::new(sent, micros(ttl)?);
-    Ok(Grant::new(pass(token, floor)?, lease))
-}
-
-fn standing(ttl: &str, recheck: &str, sent: Instant) -> Result<Standing, Garbled> {
-    let lease = Lease::new(sent, micros(ttl)?);
-    Ok(Standing::new(lease, micros(recheck)?))
-}
-
-/// What a name is used as: permits of so many, or readers and writers, which is 0.
-fn family(of: &str) -> Result<Family, Garbled> {
-    let of: u32 = number(of)?;
-    Ok(NonZeroU32::new(of).map_or(Family::ReaderWriter, |of| Family::Permits { of }))
-}
-
 /// A mode as the script has it: a letter, and how many permits of how many.
 pub(super) fn letters(mode: Mode) -> String {
     match mode {
@@ -175,11 +134,7 @@ fn mode(letter: &str, n: &str, of: &str) -> Result<Mode, Garbled> {
     match letter {
         "x" => Ok(Mode::Exclusive),
         "s" => Ok(Mode::Shared),
-        "p" => {
-            let n = NonZeroU32::new(number(n)?).ok_or(Garbled)?;
-            let of = NonZeroU32::new(number(of)?).ok_or(Garbled)?;
-            Permits::new(n, of).map(Mode::Permits).map_err(|_| Garbled)
-        }
+        "p" => permits(n, of),
         _ => Err(Garbled),
     }
 }

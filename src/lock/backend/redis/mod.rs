@@ -22,11 +22,11 @@ use crate::future::BoxFuture;
 use crate::lock::fence::FencingToken;
 use crate::lock::name::{HolderId, LockName};
 
+use super::numbers::Garbled;
 use super::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Inspection, LockBackend, Renewed,
     Request, Verb,
 };
-use answer::Garbled;
 use failure::Failure;
 use link::Answer;
 use servers::Servers;

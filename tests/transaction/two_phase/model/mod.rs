@@ -7,8 +7,8 @@
 //! each as often as a configuration allows. Every participant holds a prepared branch of a foreign
 //! coordinator, and the first one a branch that the newest coordinator is about to decide.
 //!
-//! The larger systems, 1.7 million states in two minutes, run with
-//! `cargo test --release --all-features --test transaction -- --ignored --nocapture model`.
+//! The larger systems, 1.7 million states in two minutes, run where the tests are optimised:
+//! `cargo test --release --test transaction -- --nocapture two_phase::model`.
 
 mod faults;
 mod flaws;

@@ -177,7 +177,7 @@ fn more_participants_survive_less() {
 }
 
 #[test]
-#[ignore = "takes minutes: run it with --release"]
+#[cfg_attr(debug_assertions, ignore = "takes many minutes unless optimised")]
 fn two_participants_survive_everything() {
     let faults = Faults {
         take_overs: 1,
@@ -189,7 +189,7 @@ fn two_participants_survive_everything() {
 }
 
 #[test]
-#[ignore = "takes minutes: run it with --release"]
+#[cfg_attr(debug_assertions, ignore = "takes many minutes unless optimised")]
 fn the_largest_systems_survive() {
     let faults = Faults {
         mischief: 1,

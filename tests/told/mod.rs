@@ -1,0 +1,102 @@
+//! What is told of what happens, by errors and to `tracing`: where no secret may be.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::{Debug, Write};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// An error and its causes, as one may print them.
+pub(crate) fn told(error: &dyn Error) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        let _ = write!(text, " {error:?} {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Hears all that is told, by whichever crate.
+#[derive(Clone)]
+pub(crate) struct Ear {
+    /// Only values with this in them are remembered.
+    heeds: &'static str,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What an [`Ear`] remembers.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// The names of spans and events, and their targets.
+    pub(crate) names: BTreeSet<&'static str>,
+    pub(crate) targets: BTreeSet<&'static str>,
+    /// Every field, a line each.
+    pub(crate) values: String,
+}
+
+impl Ear {
+    /// One that remembers every value.
+    pub(crate) fn new() -> Self {
+        Self::that_heeds("")
+    }
+
+    /// One that listens for longer: it remembers only values that have this word in them.
+    pub(crate) fn that_heeds(word: &'static str) -> Self {
+        Self {
+            heeds: word,
+            heard: Arc::default(),
+        }
+    }
+
+    pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock()
+    }
+
+    fn learn(&self, metadata: &Metadata<'static>) {
+        let mut heard = self.heard();
+        heard.names.insert(metadata.name());
+        heard.targets.insert(metadata.target());
+    }
+}
+
+impl Visit for Ear {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Before the lock is taken: who prints a value may tell something.
+        let value = format!("{value:?}");
+        if value.contains(self.heeds) {
+            let _ = writeln!(self.heard().values, "{field}={value}");
+        }
+    }
+}
+
+impl Subscriber for Ear {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.learn(span.metadata());
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.learn(event.metadata());
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
