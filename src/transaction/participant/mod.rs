@@ -1,5 +1,7 @@
 //! The trait that every participant implements, and the participants of this crate.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod ledger;
 mod memory;
