@@ -3,6 +3,14 @@
 mod future;
 pub mod lock;
 pub mod ring;
+#[cfg(any(
+    feature = "etcd",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
+mod tls;
 pub mod transaction;
 
 pub use future::BoxFuture;

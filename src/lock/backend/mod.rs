@@ -23,13 +23,6 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
-#[cfg(any(
-    feature = "etcd",
-    feature = "postgres",
-    feature = "redis",
-    feature = "zookeeper"
-))]
-mod tls;
 #[cfg(feature = "zookeeper")]
 mod zookeeper;
 
@@ -53,13 +46,6 @@ pub use postgres::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaErro
 #[cfg(feature = "redis")]
 pub use redis::{ConnectRedis, RedisBackend};
 pub use request::{Entry, Request, TtlError};
-#[cfg(any(
-    feature = "etcd",
-    feature = "postgres",
-    feature = "redis",
-    feature = "zookeeper"
-))]
-pub use tls::Tls;
 #[cfg(feature = "zookeeper")]
 pub use zookeeper::{ConnectZooKeeper, ZooKeeperBackend};
 

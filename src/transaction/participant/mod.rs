@@ -13,6 +13,8 @@ use super::id::{BranchId, CoordinatorId, Epoch};
 use super::log::Persistence;
 use super::name::ParticipantName;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use crate::tls::Tls;
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
 pub use vote::{Outcome, Report, Request, Vote};

@@ -6,8 +6,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::lock::backend::tls::Tls;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::Tls;
 
 /// What makes a connection secure, if `mode` wants that.
 pub(super) async fn connector(

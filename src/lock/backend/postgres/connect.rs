@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::future::BoxFuture;
 use crate::lock::backend::bells::Bells;
-use crate::lock::backend::tls::Tls;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::Tls;
 
 use super::PostgresBackend;
 use super::failure::{cause, unreached};

@@ -8,8 +8,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use crate::future::BoxFuture;
-use crate::lock::backend::tls::Tls;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::Tls;
 
 use super::failure::{cause, unanswered, unconnected, unreached};
 use super::pool::Argument;

@@ -11,8 +11,8 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::lock::backend::tls::{Tls, provide_cryptography};
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::{Tls, provide_cryptography};
 
 use super::backoff::Backoff;
 use super::certificates::connector;
