@@ -2,6 +2,8 @@
 
 mod future;
 pub mod lock;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod ring;
 #[cfg(any(
     feature = "etcd",
