@@ -1,7 +1,11 @@
 //! The trait that every participant implements, and the participants of this crate.
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod connection;
 mod error;
 mod ledger;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod vote;
 
 use std::fmt;
@@ -15,8 +19,15 @@ use super::name::ParticipantName;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use crate::tls::Tls;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use connection::SqlConnection;
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    BranchError, ConnectPostgres, ConnectionBranch, ConnectionGuard, MigratePostgres,
+    PostgresBranch, PostgresParticipant, WithConnection,
+};
 pub use vote::{Outcome, Report, Request, Vote};
 
 /// Takes part in transactions with branches of its own: the contract between a
