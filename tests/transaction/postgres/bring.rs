@@ -5,7 +5,7 @@ use std::error::Error;
 use sqlx::{Connection, Executor, PgConnection, Row};
 use tripod::BoxFuture;
 use tripod::transaction::participant::{
-    BranchError, Enlist, Participant, ParticipantError, SqlConnection, Vote,
+    BranchError, Enlist, Participant, ParticipantError, PostgresParticipant, SqlConnection, Vote,
 };
 
 use super::{
@@ -114,11 +114,21 @@ async fn a_connection_that_does_not_do_is_refused_and_given_back() {
     let shop = opened(&server).await;
     let mut busy = connection(&server).await;
     busy.0.execute("BEGIN").await.unwrap();
-    server.query("CREATE DATABASE other; ");
+    server.query("CREATE DATABASE other");
+    let other = server.url_of_database("other");
+    PostgresParticipant::migrate(other).await.unwrap();
     server.query("CREATE ROLE other LOGIN SUPERUSER");
     let elsewhere = PgConnection::connect(&server.url_of_database("other")).await;
     let another = PgConnection::connect(&server.url_of_user("other", "")).await;
-    for bad in [busy, BySqlx(elsewhere.unwrap()), BySqlx(another.unwrap())] {
+    let copy = super::server().await;
+    opened(&copy).await;
+    let copy = connection(&copy).await;
+    for bad in [
+        busy,
+        BySqlx(elsewhere.unwrap()),
+        BySqlx(another.unwrap()),
+        copy,
+    ] {
         let with = shop.with(bad);
         let error = with.work(id(1)).await.unwrap_err();
         assert!(matches!(error, ParticipantError::Refused(_)), "{error:?}");

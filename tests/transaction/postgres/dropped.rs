@@ -88,8 +88,8 @@ async fn a_dropped_prepare_is_settled_by_an_abort() {
         let other = connected(&server).await;
         let report = settled(&other, number).await;
         assert_eq!(report, ABORTED);
-        until_nobody_works(&server).await;
         assert!(is_no(&shop.prepare(id(number)).await.unwrap()));
+        until_nobody_works(&server).await;
         vote
     })
     .await;

@@ -51,6 +51,7 @@ async fn a_successor_fences_one_phase_commits_off() {
 async fn a_successor_and_a_one_phase_commit_wait_for_each_other() {
     let server = server().await;
     let (zombie, successor) = (opened(&server).await, connected(&server).await);
+    let _work = pay(&zombie, id(1)).await;
     // It has compared epochs, and has not committed.
     let _commits = server
         .meanwhile("BEGIN; SELECT FROM tripod.coordinator FOR SHARE; SELECT pg_sleep(1); COMMIT");
@@ -63,7 +64,6 @@ async fn a_successor_and_a_one_phase_commit_wait_for_each_other() {
     until(&server, waits).await;
     opens.await.unwrap().unwrap();
     // The successor is first, and has not committed.
-    let _work = pay(&zombie, id(1)).await;
     let _opens = server.meanwhile(
         "BEGIN; UPDATE tripod.coordinator SET epoch = '\\x0000000000000003'; SELECT pg_sleep(1);
         COMMIT",

@@ -174,3 +174,19 @@ async fn locks_and_participants_share_a_schema() {
     opened(&server).await;
     PostgresBackend::connect(server.url()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_user_that_acts_as_another_role_by_default_stays_that_role() {
+    let server = server().await;
+    server.query(
+        "CREATE ROLE owner SUPERUSER; CREATE ROLE shop LOGIN IN ROLE owner;
+        ALTER ROLE shop SET role = owner",
+    );
+    let connect = PostgresParticipant::connect("shop", server.url_of_user("shop", ""));
+    let shop = connect.pool_size(1).await.unwrap();
+    shop.open(opening(1)).await.unwrap();
+    for number in 1..=3 {
+        prepared(&shop, id(number)).await;
+        assert_eq!(shop.commit(id(number)).await.unwrap(), COMMITTED);
+    }
+}

@@ -75,6 +75,7 @@ async fn a_branch_that_its_user_ended_votes_no() {
         work.batch_execute(end).await.unwrap();
         let vote = shop.prepare(id(number)).await.unwrap();
         assert!(is_no(&vote), "{end}: {vote:?}");
+        server.allows("ROLLBACK PREPARED 'mine'");
         let mut work = shop.work(id(number + 100)).await.unwrap();
         work.batch_execute(end).await.unwrap();
         let report = shop.commit_one_phase(id(number + 100)).await.unwrap();

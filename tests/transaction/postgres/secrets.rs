@@ -109,9 +109,9 @@ async fn what_users_send_is_told_to_nobody() {
 async fn a_participant_is_reached_by_tls() {
     let certificates = Certificates::new();
     let server = PostgresServer::start_with_tls(&certificates);
-    let error = PostgresParticipant::connect("shop", server.url())
-        .await
-        .unwrap_err();
+    let required = format!("{}?sslmode=require", server.url());
+    let error = PostgresParticipant::connect("shop", required).await;
+    let error = error.unwrap_err();
     assert!(matches!(error, ParticipantOpenError::Unfit(_)), "{error:?}");
     let authority = std::fs::read(certificates.authority()).unwrap();
     let tls = Tls::new().with_roots(authority);

@@ -60,8 +60,8 @@ fn recording(branch: BranchId, alone: bool) -> String {
     let id = branch.transaction();
     let at = (u128::from(id.epoch().as_u64()) << 64) | u128::from(id.sequence());
     format!(
-        "SELECT tripod.record_branch('{gid}', convert_to(current_user, 'UTF8'), \
-        '\\x{coordinator}', '\\x{at:032x}', {number}, {alone})",
+        "SELECT tripod.record_branch('{gid}', '\\x{coordinator}', '\\x{at:032x}', {number}, \
+        convert_to(current_user, 'UTF8'), {alone})",
         gid = gid(branch),
         coordinator = id.coordinator(),
         number = branch.number(),
@@ -100,7 +100,10 @@ async fn a_writer_that_takes_too_long_leaves_it_unknown() {
     until(&server, writes).await;
     let error = shop.settle(id(1)).await.unwrap_err();
     assert!(matches!(error, ParticipantError::Unknown(_)), "{error:?}");
-    server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'sleep'");
+    server.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'sleep'
+        AND pid <> pg_backend_pid()",
+    );
     assert_eq!(shop.settle(id(1)).await.unwrap(), ABORTED);
 }
 

@@ -13,9 +13,6 @@ use tokio_postgres::{Client, Row};
 use super::link::Link;
 use super::session::{Session, State};
 
-/// How much longer than the server a statement is waited for.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// Parameters of a statement, as `tokio-postgres` takes them.
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -51,11 +48,8 @@ pub enum BranchError {
 }
 
 impl PostgresBranch {
-    pub(super) fn new(session: Arc<Mutex<Session<Link>>>, statement_max: Duration) -> Self {
-        Self {
-            session,
-            time_max: statement_max.saturating_add(GRACE),
-        }
+    pub(super) fn new(session: Arc<Mutex<Session<Link>>>, time_max: Duration) -> Self {
+        Self { session, time_max }
     }
 
     /// Executes a statement, and answers how many rows it changed.

@@ -103,29 +103,26 @@ impl ConnectPostgres {
         }
         let working = Pool::new(way.clone(), self.pool_size).ok_or_else(no_pool)?;
         let settling = Pool::new(way, SETTLING_SIZE).ok_or_else(no_pool)?;
-        let [role, database] = home(&settling).await?;
+        let role = role(&settling).await?;
         Ok(PostgresParticipant(Arc::new(Inner {
             name,
             pool: working,
             store: Store::new(settling.clone()),
             settling,
             role,
-            database,
             limits: self.limits,
             working: Working::default(),
         })))
     }
 }
 
-/// As whom, and where, its branches are prepared.
-async fn home(pool: &Pool) -> Result<[String; 2], Trouble> {
+/// As whom branches are prepared.
+async fn role(pool: &Pool) -> Result<String, Trouble> {
     let link = Link::new(pool).await?;
-    let asked = "SELECT current_user::pg_catalog.text
-        UNION ALL SELECT pg_catalog.current_database()::pg_catalog.text";
-    let (cells, _) = link.ask(asked).await?;
+    let (cells, _) = link.ask("SELECT current_user").await?;
     link.give_back();
-    let cells = cells.into_iter().flatten().collect::<Vec<_>>();
-    cells.try_into().map_err(|_| Trouble::garbled())
+    let role = cells.into_iter().flatten().next();
+    role.ok_or_else(Trouble::garbled)
 }
 
 impl IntoFuture for ConnectPostgres {

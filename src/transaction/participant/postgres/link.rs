@@ -20,7 +20,8 @@ pub(super) const CONNECTION_MAX: Duration = Duration::from_secs(5);
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// All that a session has of its user's, but for prepared statements: the client keeps some.
-const CLEAN: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *;
+const CLEAN: &str =
+    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *;
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
 /// A connection that is closed, and with it whatever it was in the middle of, unless it is given
@@ -40,9 +41,13 @@ impl Link {
     /// Sends these statements at once, and answers the first column of all rows, and how many the
     /// last statement counted.
     pub(super) async fn ask(&self, sql: &str) -> Result<(Vec<Option<String>>, u64), Trouble> {
+        let answer = timeout(ANSWER_MAX, self.ask_for_long(sql)).await;
+        answer.map_err(|_| Trouble::silent())?
+    }
+
+    async fn ask_for_long(&self, sql: &str) -> Result<(Vec<Option<String>>, u64), Trouble> {
         let client = self.client().ok_or(Trouble::Unsent(NoConnection::Closed))?;
-        let asked = timeout(ANSWER_MAX, client.simple_query(sql)).await;
-        let messages = asked.map_err(|_| Trouble::silent())?.map_err(trouble)?;
+        let messages = client.simple_query(sql).await.map_err(trouble)?;
         let (mut cells, mut count) = (Vec::new(), 0);
         for message in messages {
             match message {
@@ -66,7 +71,8 @@ impl Link {
 impl SqlConnection for Link {
     fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<u64, Source>> {
         Box::pin(async move {
-            let asked = self.ask(sql).await;
+            // Who asks sets the time.
+            let asked = self.ask_for_long(sql).await;
             asked.map(|(_, count)| count).map_err(Trouble::into_source)
         })
     }

@@ -123,7 +123,6 @@ struct Inner {
     store: Store,
     /// As whom branches are prepared: nobody else may finish them.
     role: String,
-    database: String,
     limits: Limits,
     working: Working,
 }
@@ -186,7 +185,7 @@ impl Inner {
         link.ask(&beginning).await?;
         let session = Arc::new(Mutex::new(Session::new(link)));
         self.working.enter(branch, Arc::clone(&session) as _);
-        Ok(PostgresBranch::new(session, self.limits.statement))
+        Ok(PostgresBranch::new(session, self.limits.answer()))
     }
 
     /// Begins a branch, ending what an earlier call has begun. What may never be prepared or
@@ -195,12 +194,11 @@ impl Inner {
         if let Found::Working(turn) = self.working.find(branch).await? {
             settling::abandon(turn).await;
         }
-        if self.store.is_prepared(branch).await? {
-            return Err(ParticipantError::refused(Settled(branch)));
-        }
         match self.store.read(branch).await? {
             Known::Nothing => Ok(()),
-            Known::Did(_) | Known::Over => Err(ParticipantError::refused(Settled(branch))),
+            Known::Prepared | Known::Did(_) | Known::Over => {
+                Err(ParticipantError::refused(Settled(branch)))
+            }
             Known::Fenced => Err(ParticipantError::refused(
                 "its coordinator was opened in a later epoch",
             )),

@@ -73,11 +73,12 @@ impl<C: SqlConnection> WithConnection<C> {
     async fn begin(&self, branch: BranchId) -> Result<ConnectionBranch<C>, ParticipantError> {
         let inner = &self.participant.0;
         inner.refuse_settled(branch).await?;
+        let home = inner.store.home().await?;
         let taken = self.connection.lock().take();
         let used = || ParticipantError::refused("the connection was given to a branch before");
         // Dropped in the middle, it is not given back: nobody knows what it is in the middle of.
         let mut own = Own(taken.ok_or_else(used)?);
-        match self.begin_on(&mut own, branch).await {
+        match self.begin_on(&mut own, branch, &home).await {
             Ok(()) => {
                 let session = Arc::new(Mutex::new(Session::new(own)));
                 inner.working.enter(branch, Arc::clone(&session) as _);
@@ -97,6 +98,7 @@ impl<C: SqlConnection> WithConnection<C> {
         &self,
         own: &mut Own<C>,
         branch: BranchId,
+        home: &str,
     ) -> Result<(), (ParticipantError, bool)> {
         let inner = &self.participant.0;
         let unknown = |error: Source| (ParticipantError::Unknown(error), false);
@@ -112,19 +114,10 @@ impl<C: SqlConnection> WithConnection<C> {
             let why = "the connection is in the middle of a transaction";
             return Err((ParticipantError::refused(why), true));
         }
-        let bytes = |name: &str| text::bytes(name.as_bytes());
-        let is_home = format!(
-            "SELECT 1 WHERE
-                pg_catalog.convert_to(current_user::pg_catalog.text, 'UTF8')
-                    OPERATOR(pg_catalog.=) {}
-                AND pg_catalog.convert_to(
-                    pg_catalog.current_database()::pg_catalog.text, 'UTF8')
-                    OPERATOR(pg_catalog.=) {}",
-            bytes(&inner.role),
-            bytes(&inner.database),
-        );
+        let is_home = format!("SELECT 1 FROM tripod.at_home('{home}')");
         if execute(own, &is_home).await.map_err(unknown)? != 1 {
-            let why = "the connection is of another database or role than the participant's";
+            let why =
+                "the connection is of another server, database or role than the participant's";
             return Err((ParticipantError::refused(why), true));
         }
         for statement in beginning(branch, inner.limits) {

@@ -46,6 +46,13 @@ pub(super) enum Alone {
     Unknown,
 }
 
+impl Limits {
+    /// How long the answer to a statement of the user's is waited for.
+    pub(super) fn answer(self) -> Duration {
+        self.statement.saturating_add(ANSWER_MAX)
+    }
+}
+
 /// What begins a branch. None of it reads, so that the user may still set the isolation.
 pub(super) fn beginning(branch: BranchId, limits: Limits) -> [String; 5] {
     let set = |name, time: Duration| {
@@ -63,11 +70,12 @@ pub(super) fn beginning(branch: BranchId, limits: Limits) -> [String; 5] {
     ]
 }
 
-/// Prepares a branch, and votes.
+/// Prepares a branch, and votes. What its user has deferred until then may take its time.
 pub(super) async fn prepare(
     connection: &mut dyn SqlConnection,
     branch: BranchId,
     role: &str,
+    time_max: Duration,
 ) -> Prepared {
     match execute(connection, &recording(branch, role, false)).await {
         Ok(0) => return end_read_only(connection).await,
@@ -76,7 +84,7 @@ pub(super) async fn prepare(
     }
     // Until here it is certain that nothing is prepared.
     let prepared = format!("PREPARE TRANSACTION '{}'", text::gid(branch));
-    if let Err(error) = execute(connection, &prepared).await {
+    if let Err(error) = execute_within(time_max, connection, &prepared).await {
         return done(connection, no(&error)).await;
     }
     // In a block that has failed, and outside of one, the server answers as if it had prepared. And
@@ -96,10 +104,14 @@ pub(super) async fn commit_alone(
     connection: &mut dyn SqlConnection,
     branch: BranchId,
     role: &str,
+    time_max: Duration,
 ) -> Alone {
     let recorded = execute(connection, &recording(branch, role, true)).await;
-    if recorded.is_ok_and(|rows| rows == 1) && execute(connection, "COMMIT").await.is_ok() {
-        return Alone::Committed;
+    if recorded.is_ok_and(|rows| rows == 1) {
+        let committed = execute_within(time_max, connection, "COMMIT").await;
+        if committed.is_ok() {
+            return Alone::Committed;
+        }
     }
     match roll_back(connection).await {
         Ok(()) => Alone::Look,
@@ -113,16 +125,23 @@ pub(super) async fn roll_back(connection: &mut dyn SqlConnection) -> Result<(), 
     execute(connection, "ROLLBACK").await.map(|_| ())
 }
 
-/// As one statement, whatever the driver's own time-outs are.
+/// Whatever the driver's own time-outs are.
 pub(super) async fn execute(connection: &mut dyn SqlConnection, sql: &str) -> Result<u64, Source> {
-    let answer = timeout(ANSWER_MAX, connection.execute(sql)).await;
+    execute_within(ANSWER_MAX, connection, sql).await
+}
+
+async fn execute_within(
+    time_max: Duration,
+    connection: &mut dyn SqlConnection,
+    sql: &str,
+) -> Result<u64, Source> {
+    let answer = timeout(time_max, connection.execute(sql)).await;
     answer.map_err(|_| "no answer in time")?
 }
 
 fn recording(branch: BranchId, role: &str, alone: bool) -> String {
-    let (gid, arguments) = (text::gid(branch), text::arguments(branch));
-    let role = text::bytes(role.as_bytes());
-    format!("SELECT 1 FROM tripod.record_branch('{gid}', {role}, {arguments}, {alone})")
+    let (arguments, role) = (text::arguments(branch), text::bytes(role.as_bytes()));
+    format!("SELECT 1 FROM tripod.record_branch({arguments}, {role}, {alone})")
 }
 
 /// Commits, so that what was read is good, where the isolation is such that this is to be proved.

@@ -1,16 +1,18 @@
 //! Voting, and settling what was voted on.
 
+use std::sync::Arc;
+
 use crate::transaction::id::BranchId;
 use crate::transaction::participant::{Outcome, ParticipantError, Report, Vote};
 
 use super::Inner;
-use super::failure::Trouble;
 use super::protocol::{self, Alone, Prepared};
 use super::session::{Found, Turn};
 use super::store::{Finished, Known};
 
-/// How often an end is tried that somebody else is at: each waits for a while.
-const TRIES: usize = 2;
+/// How often an end is tried: a writer in flight is waited for twice, for it may be prepared after
+/// the first; and what is prepared is ended in between.
+const TRIES: usize = 3;
 
 /// What is wanted of a branch that is prepared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl Inner {
             return self.vote_of_lost(branch).await;
         };
         // Dropped in here, the turn closes the connection, and the branch is lost.
-        match protocol::prepare(connection, branch, &self.role).await {
+        match protocol::prepare(connection, branch, &self.role, self.limits.answer()).await {
             Prepared::ReadOnly => {
                 turn.free();
                 Ok(Vote::ReadOnly)
@@ -52,25 +54,27 @@ impl Inner {
             }
             Prepared::Look(why) => {
                 turn.free();
-                if self.is_prepared_or_over(branch).await? {
-                    return Ok(Vote::Prepared);
-                }
-                Ok(Vote::No(why))
+                self.vote_of_done(branch, why).await
             }
             Prepared::Unknown(source) => Err(ParticipantError::Unknown(source)),
         }
     }
 
-    /// Whether a branch whose session is done is prepared; one that is over is rolled back.
-    async fn is_prepared_or_over(&self, branch: BranchId) -> Result<bool, Trouble> {
-        if !self.store.is_prepared(branch).await? {
-            return Ok(false);
+    /// Of a branch whose session is done: prepared, or not and why.
+    async fn vote_of_done(
+        &self,
+        branch: BranchId,
+        why: Arc<str>,
+    ) -> Result<Vote, ParticipantError> {
+        if self.store.read(branch).await? != Known::Prepared {
+            return Ok(Vote::No(why));
         }
-        if self.store.read(branch).await? == Known::Over {
+        if self.store.is_over(branch).await? {
+            // Its coordinator will not ask for it again.
             self.store.finish(branch, Outcome::Aborted).await?;
-            return Ok(false);
+            return Ok(Vote::No(why));
         }
-        Ok(true)
+        Ok(Vote::Prepared)
     }
 
     /// A request to prepare it may be under way still: only a tombstone keeps that out.
@@ -83,10 +87,8 @@ impl Inner {
     }
 
     async fn vote_of_absent(&self, branch: BranchId) -> Result<Vote, ParticipantError> {
-        if self.store.is_prepared(branch).await? {
-            return Ok(Vote::Prepared);
-        }
         Ok(match self.store.read(branch).await? {
+            Known::Prepared => Vote::Prepared,
             Known::Did(_) | Known::Over => Vote::No("it is settled".into()),
             Known::Fenced | Known::Nothing => Vote::No("there is no such branch".into()),
         })
@@ -104,7 +106,7 @@ impl Inner {
             drop(turn);
             return self.commit_absent_alone(branch).await;
         };
-        match protocol::commit_alone(connection, branch, &self.role).await {
+        match protocol::commit_alone(connection, branch, &self.role, self.limits.answer()).await {
             Alone::Committed => {
                 turn.free();
                 Ok(Report::Did(Outcome::Committed))
@@ -119,17 +121,15 @@ impl Inner {
     }
 
     async fn commit_absent_alone(&self, branch: BranchId) -> Result<Report, ParticipantError> {
-        if self.store.is_prepared(branch).await? {
+        match self.store.read(branch).await? {
             // No coordinator asks this of a prepared branch, so nobody can be in between.
-            return match self.store.read(branch).await? {
-                Known::Fenced => self.end(branch, Wanted::Abort).await,
-                Known::Did(_) | Known::Over | Known::Nothing => self.commit(branch).await,
-            };
+            Known::Prepared if self.store.is_fenced(branch).await? => {
+                self.end(branch, Wanted::Abort).await
+            }
+            Known::Prepared => self.commit(branch).await,
+            Known::Did(outcome) => Ok(Report::Did(outcome)),
+            Known::Over | Known::Fenced | Known::Nothing => Ok(Report::Missing),
         }
-        Ok(match self.store.read(branch).await? {
-            Known::Did(outcome) => Report::Did(outcome),
-            Known::Over | Known::Fenced | Known::Nothing => Report::Missing,
-        })
     }
 
     pub(super) async fn commit(&self, branch: BranchId) -> Result<Report, ParticipantError> {
@@ -140,6 +140,8 @@ impl Inner {
                 // A repeat: everybody has acknowledged.
                 Known::Over => Report::Did(Outcome::Committed),
                 Known::Fenced | Known::Nothing => Report::Missing,
+                // Since: ask again.
+                Known::Prepared => Report::Unknown,
             },
         };
         if let Report::Did(_) = report {
@@ -165,22 +167,22 @@ impl Inner {
     /// Ends a branch that does not work here, and excludes what of it may be under way elsewhere.
     async fn end(&self, branch: BranchId, wanted: Wanted) -> Result<Report, ParticipantError> {
         for _ in 0..TRIES {
-            if self.store.is_prepared(branch).await? {
-                if wanted == Wanted::Report {
-                    self.working.forget(branch);
-                    return Ok(Report::Prepared);
+            let report = match (self.store.exclude(branch).await?, wanted) {
+                (Some(Known::Did(outcome)), _) => Report::Did(outcome),
+                (Some(Known::Prepared), Wanted::Report) => Report::Prepared,
+                (Some(Known::Prepared), Wanted::Abort) => {
+                    // It may be gone already: then its row says what became of it.
+                    self.store.finish(branch, Outcome::Aborted).await?;
+                    continue;
                 }
-                // It may be gone again: then its row says what became of it.
-                self.store.finish(branch, Outcome::Aborted).await?;
-            }
-            let report = match self.store.exclude(branch).await? {
-                Some(Known::Did(outcome)) => Report::Did(outcome),
-                Some(Known::Over | Known::Fenced | Known::Nothing) if wanted == Wanted::Report => {
+                (Some(Known::Over | Known::Fenced | Known::Nothing), Wanted::Report) => {
                     Report::Unknown
                 }
-                Some(Known::Over | Known::Fenced | Known::Nothing) => Report::Did(Outcome::Aborted),
+                (Some(Known::Over | Known::Fenced | Known::Nothing), Wanted::Abort) => {
+                    Report::Did(Outcome::Aborted)
+                }
                 // Whoever writes the row is not done; or is prepared by now.
-                None => continue,
+                (None, _) => continue,
             };
             self.working.forget(branch);
             return Ok(report);

@@ -21,10 +21,11 @@ const FORGOTTEN_TIMES: u32 = 100;
 #[derive(Clone)]
 pub(super) struct Store(Pool);
 
-/// What is known of a branch that is not prepared.
+/// What is known of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Did(Outcome),
+    Prepared,
     /// No row, and its transaction is below the watermark.
     Over,
     /// No row, and its coordinator was opened in a later epoch.
@@ -66,7 +67,7 @@ impl Store {
         )
     }
 
-    /// Leaves a tombstone where there is no row, and answers what is there. It waits for a writer
+    /// Leaves a tombstone where there is no row and nothing is prepared, and answers what is there. It waits for a writer
     /// in flight: none, if that takes too long.
     pub(super) async fn exclude(&self, branch: BranchId) -> Result<Option<Known>, Trouble> {
         let arguments = text::arguments(branch);
@@ -77,12 +78,29 @@ impl Store {
         }
     }
 
-    pub(super) async fn is_prepared(&self, branch: BranchId) -> Result<bool, Trouble> {
-        let prepared = format!(
-            "SELECT 1 FROM tripod.prepared_branch('{}')",
-            text::gid(branch)
-        );
-        Ok(!self.all(&prepared).await?.is_empty())
+    /// Whether its transaction is below the watermark.
+    pub(super) async fn is_over(&self, branch: BranchId) -> Result<bool, Trouble> {
+        let (coordinator, at) = text::place(branch);
+        self.is(&format!("tripod.is_over({coordinator}, {at})"))
+            .await
+    }
+
+    /// Whether its coordinator was opened in a later epoch.
+    pub(super) async fn is_fenced(&self, branch: BranchId) -> Result<bool, Trouble> {
+        let (coordinator, at) = text::place(branch);
+        self.is(&format!("tripod.is_fenced({coordinator}, {at})"))
+            .await
+    }
+
+    async fn is(&self, call: &str) -> Result<bool, Trouble> {
+        Ok(self.one(call).await?.as_deref() == Some("t"))
+    }
+
+    /// Which server, database and role these connections are of.
+    pub(super) async fn home(&self) -> Result<String, Trouble> {
+        self.one("tripod.home()")
+            .await?
+            .ok_or_else(Trouble::garbled)
     }
 
     /// Commits a prepared branch, or rolls it back. Any error leaves that open, but refusals.
@@ -160,6 +178,7 @@ impl Store {
 fn known(word: Option<String>) -> Result<Known, Trouble> {
     match word.as_deref() {
         Some("committed") => Ok(Known::Did(Outcome::Committed)),
+        Some("prepared") => Ok(Known::Prepared),
         Some("aborted") => Ok(Known::Did(Outcome::Aborted)),
         Some("over") => Ok(Known::Over),
         Some("fenced") => Ok(Known::Fenced),

@@ -22,8 +22,8 @@ pub(super) fn branch(gid: &str) -> Option<BranchId> {
 
 /// The arguments that say which branch.
 pub(super) fn arguments(branch: BranchId) -> String {
-    let (coordinator, at) = place(branch);
-    format!("{coordinator}, {at}, {}", branch.number())
+    let (gid, (coordinator, at)) = (gid(branch), place(branch));
+    format!("'{gid}', {coordinator}, {at}, {}", branch.number())
 }
 
 /// The arguments that say which transaction.

@@ -49,6 +49,14 @@ BEGIN
     );
 END $$;
 
+CREATE FUNCTION tripod.is_fenced(p_coordinator bytea, p_at bytea) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM tripod.coordinator WHERE id = p_coordinator AND epoch > substr(p_at, 1, 8)
+    );
+END $$;
+
 -- Answers nothing, or the epoch that makes this opening a stale one.
 CREATE FUNCTION tripod.open_coordinator(p_id bytea, p_epoch bytea, p_opening bytea) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -67,14 +75,29 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- What is known of a branch that is not prepared.
-CREATE FUNCTION tripod.read_branch(p_coordinator bytea, p_at bytea, p_number integer) RETURNS text
+-- One row if it is prepared in this database.
+CREATE FUNCTION tripod.prepared_branch(p_gid text) RETURNS SETOF integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = p_gid AND database = current_database())
+    THEN
+        RETURN NEXT 1;
+    END IF;
+END $$;
+
+-- What is known of a branch.
+CREATE FUNCTION tripod.read_branch(
+    p_gid text, p_coordinator bytea, p_at bytea, p_number integer
+) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_committed boolean;
     v_seen tripod.coordinator;
 BEGIN
-    -- First the watermark: rows go once it is there.
+    -- In this order: when it is prepared no more, its row is seen; and rows go once the watermark
+    -- is there.
+    IF EXISTS (SELECT FROM tripod.prepared_branch(p_gid)) THEN
+        RETURN 'prepared';
+    END IF;
     SELECT * INTO v_seen FROM tripod.coordinator WHERE id = p_coordinator;
     SELECT committed INTO v_committed FROM tripod.branch
     WHERE coordinator = p_coordinator AND at = p_at AND number = p_number;
@@ -88,14 +111,18 @@ BEGIN
     RETURN 'nothing';
 END $$;
 
--- Puts a tombstone where there is no row, and answers what is there then. It waits for a writer in
--- flight. Below the watermark none is left: it only waits.
-CREATE FUNCTION tripod.exclude_branch(p_coordinator bytea, p_at bytea, p_number integer)
-RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- Puts a tombstone where there is no row and nothing is prepared, and answers what is there then. It
+-- waits for a writer in flight. Below the watermark none is left: it only waits.
+CREATE FUNCTION tripod.exclude_branch(
+    p_gid text, p_coordinator bytea, p_at bytea, p_number integer
+) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_committed boolean;
 BEGIN
     PERFORM tripod.settle_transaction();
+    IF EXISTS (SELECT FROM tripod.prepared_branch(p_gid)) THEN
+        RETURN 'prepared';
+    END IF;
     -- A row that is in the way may be forgotten before it is read, once.
     FOR v_try IN 1 .. 3 LOOP
         INSERT INTO tripod.branch VALUES (p_coordinator, p_at, p_number, false)
@@ -120,7 +147,7 @@ END $$;
 -- it has changed nothing and does not commit alone. Fails where it may not be prepared, or, if it
 -- commits alone, committed.
 CREATE FUNCTION tripod.record_branch(
-    p_gid text, p_role bytea, p_coordinator bytea, p_at bytea, p_number integer, p_alone boolean
+    p_gid text, p_coordinator bytea, p_at bytea, p_number integer, p_role bytea, p_alone boolean
 ) RETURNS SETOF integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_seen tripod.coordinator;
@@ -158,22 +185,29 @@ EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION 'the branch is settled' USING ERRCODE = 'invalid_transaction_state';
 END $$;
 
--- One row if it is prepared in this database.
-CREATE FUNCTION tripod.prepared_branch(p_gid text) RETURNS SETOF integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = p_gid AND database = current_database())
-    THEN
-        RETURN NEXT 1;
-    END IF;
-END $$;
-
 -- One row if it is prepared in this database, and its transaction is not over.
 CREATE FUNCTION tripod.standing_branch(p_gid text, p_coordinator bytea, p_at bytea)
 RETURNS SETOF integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT * FROM tripod.prepared_branch(p_gid)
     WHERE NOT tripod.is_over(p_coordinator, p_at);
+END $$;
+
+-- Tells servers, databases and roles apart: whose prepared transactions may be finished where.
+CREATE FUNCTION tripod.home() RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN encode(convert_to(current_database() || chr(10) || current_user, 'UTF8'), 'hex')
+        || '-' || (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint;
+END $$;
+
+-- One row if that is where this session is.
+CREATE FUNCTION tripod.at_home(p_home text) RETURNS SETOF integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF tripod.home() = p_home THEN
+        RETURN NEXT 1;
+    END IF;
 END $$;
 
 -- What is prepared in this database under names that begin so.
