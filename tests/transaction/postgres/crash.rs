@@ -117,7 +117,7 @@ async fn a_one_phase_commit_whose_answer_is_lost_is_settled_by_its_row() {
     until(&server, commits).await;
     wire.reset();
     let report = asked.await.unwrap().unwrap();
-    assert_eq!(report, tripod::transaction::participant::Report::Unknown);
+    assert_eq!(report, COMMITTED, "its row tells");
     assert_eq!(shop.settle(id(1)).await.unwrap(), COMMITTED);
     assert_eq!(balance(&server), "1");
 }

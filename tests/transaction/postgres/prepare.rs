@@ -207,3 +207,21 @@ async fn a_hostile_search_path_changes_nothing() {
     assert_eq!(shop.commit_one_phase(id(3)).await.unwrap(), COMMITTED);
     assert_eq!(rows(&server), ["t", "f", "t"]);
 }
+
+#[tokio::test]
+async fn branches_move_between_tasks() {
+    let server = server().await;
+    let shop = opened(&server).await;
+    let worker = shop.clone();
+    let work = tokio::spawn(async move {
+        let mut work = pay(&worker, id(1)).await;
+        let select = "SELECT balance FROM account WHERE id = $1";
+        let row = work.query_opt(select, &[&1]).await.unwrap().unwrap();
+        assert_eq!(row.get::<_, i32>(0), 1);
+        assert_eq!(work.query(select, &[&7]).await.unwrap().len(), 0);
+        work.batch_execute("SELECT 1; SELECT 2").await.unwrap();
+        work
+    });
+    let _work = work.await.unwrap();
+    assert_eq!(shop.prepare(id(1)).await.unwrap(), Vote::Prepared);
+}

@@ -58,23 +58,13 @@ impl fmt::Debug for MigratePostgres {
     }
 }
 
-/// What the role may not do, or that the server prepares nothing: each a row.
-const FITNESS: &str = "SELECT 'it may not ' || need.what || ' ' || need.tab
-    FROM (VALUES ('tripod.coordinator', 'SELECT'), ('tripod.coordinator', 'INSERT'),
-            ('tripod.coordinator', 'UPDATE'), ('tripod.branch', 'SELECT'),
-            ('tripod.branch', 'INSERT'), ('tripod.branch', 'UPDATE'),
-            ('tripod.branch', 'DELETE')) AS need (tab, what)
-    WHERE NOT pg_catalog.has_table_privilege(need.tab, need.what)
-    UNION ALL SELECT 'max_prepared_transactions is 0'
-    WHERE pg_catalog.current_setting('max_prepared_transactions') = '0'";
-
 /// Refuses a server, tables or a role that do not do.
 pub(super) async fn check(pool: &Pool) -> Result<(), ParticipantOpenError> {
     let link = Link::new(pool).await?;
     let client = link.client().ok_or_else(Trouble::silent)?;
     let checked = tokio::time::timeout(super::link::ANSWER_MAX, SCHEMA.check(client)).await;
     checked.map_err(|_| Trouble::silent())?.map_err(unfit)?;
-    let (misfits, _) = link.ask(FITNESS).await?;
+    let (misfits, _) = link.ask("SELECT * FROM tripod.misfits()").await?;
     link.give_back();
     match misfits.into_iter().flatten().next() {
         None => Ok(()),

@@ -115,8 +115,11 @@ impl Inner {
                 turn.free();
                 self.end(branch, Wanted::Abort).await
             }
-            // Its row will tell, when it is asked for.
-            Alone::Unknown => Ok(Report::Unknown),
+            Alone::Unknown => {
+                drop(turn);
+                // Its row tells, once whatever is under way is done.
+                self.end(branch, Wanted::Report).await
+            }
         }
     }
 

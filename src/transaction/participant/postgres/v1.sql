@@ -57,6 +57,22 @@ BEGIN
     );
 END $$;
 
+-- Why this role cannot take part here: reasons, or nothing.
+CREATE FUNCTION tripod.misfits() RETURNS SETOF text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT format('the role may not %s %s', need.what, need.tab)
+    FROM (VALUES
+        ('tripod.coordinator', 'SELECT'), ('tripod.coordinator', 'INSERT'),
+        ('tripod.coordinator', 'UPDATE'), ('tripod.branch', 'SELECT'),
+        ('tripod.branch', 'INSERT'), ('tripod.branch', 'DELETE'), ('tripod.branch', 'UPDATE')
+    ) AS need (tab, what)
+    WHERE NOT has_table_privilege(need.tab, need.what);
+    IF current_setting('max_prepared_transactions') = '0' THEN
+        RETURN NEXT 'max_prepared_transactions is 0';
+    END IF;
+END $$;
+
 -- Answers nothing, or the epoch that makes this opening a stale one.
 CREATE FUNCTION tripod.open_coordinator(p_id bytea, p_epoch bytea, p_opening bytea) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
