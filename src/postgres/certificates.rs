@@ -17,7 +17,7 @@ pub(super) async fn connector(
 ) -> Result<MakeRustlsConnect, NoWay> {
     let given = tls.and_then(Tls::roots);
     let roots = match given {
-        Some(pem) => parsed(pem).ok_or_else(|| NoWay("no certificate of an authority"))?,
+        Some(pem) => parsed(pem).ok_or(NoWay("no certificate of an authority"))?,
         None if mode == SslMode::Disable => RootCertStore::empty(),
         // It reads files.
         None => tokio::task::spawn_blocking(system)

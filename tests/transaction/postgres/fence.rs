@@ -18,10 +18,11 @@ async fn a_stale_opening_is_refused() {
         opening(0xff),
         Opening::new(coordinator(), epoch(0x0100), 7),
     ] {
-        match shop.open(stale).await.unwrap_err() {
-            ParticipantOpenError::Stale(stale) => assert_eq!(stale.seen, epoch(0x0100)),
-            error => panic!("{error:?}"),
-        }
+        let error = shop.open(stale).await.unwrap_err();
+        let ParticipantOpenError::Stale(stale) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(stale.seen, epoch(0x0100));
     }
     shop.open(opening(u64::MAX)).await.unwrap();
     assert!(shop.open(opening(u64::MAX - 1)).await.is_err());

@@ -56,8 +56,8 @@ impl Link {
                     cells.push(cell.map(str::to_owned));
                 }
                 SimpleQueryMessage::CommandComplete(rows) => count = rows,
-                // The client may learn of more.
-                _ => {}
+                // The client may learn to tell more.
+                SimpleQueryMessage::RowDescription(_) | _ => {}
             }
         }
         Ok((cells, count))

@@ -58,7 +58,9 @@ impl<C: Kept> AnySession for Session<C> {
         // One that the user dropped in the middle of a statement took the connection with it.
         match self.state {
             State::Working if self.connection.is_none() => State::Lost,
-            state => state,
+            State::Working => State::Working,
+            State::Free => State::Free,
+            State::Lost => State::Lost,
         }
     }
 

@@ -63,7 +63,8 @@ impl Store {
         let arguments = text::arguments(branch);
         known(
             self.one(&format!("tripod.read_branch({arguments})"))
-                .await?,
+                .await?
+                .as_deref(),
         )
     }
 
@@ -74,7 +75,7 @@ impl Store {
         let exclude = format!("tripod.exclude_branch({arguments})");
         match self.one(&exclude).await {
             Err(busy) if busy.is(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
-            excluded => known(excluded?).map(Some),
+            excluded => known(excluded?.as_deref()).map(Some),
         }
     }
 
@@ -175,8 +176,8 @@ impl Store {
     }
 }
 
-fn known(word: Option<String>) -> Result<Known, Trouble> {
-    match word.as_deref() {
+fn known(word: Option<&str>) -> Result<Known, Trouble> {
+    match word {
         Some("committed") => Ok(Known::Did(Outcome::Committed)),
         Some("prepared") => Ok(Known::Prepared),
         Some("aborted") => Ok(Known::Did(Outcome::Aborted)),
