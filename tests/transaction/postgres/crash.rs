@@ -7,7 +7,7 @@ use tripod::transaction::participant::{
 use crate::server::wire::Wire;
 
 use super::{
-    ABORTED, COMMITTED, balance, connected, coordinator, epoch, gids, id, is_no, opened, pay,
+    ABORTED, COMMITTED, SLOW, balance, connected, coordinator, epoch, gids, id, is_no, opened, pay,
     prepared, server, server_with, until, until_nobody_works,
 };
 
@@ -67,12 +67,6 @@ async fn a_one_phase_commit_is_durable_whatever_the_role_prefers() {
     assert_eq!(balance(&server), "1");
     assert_eq!(super::rows(&server), ["t", "f"]);
 }
-
-/// Makes the end of each transaction that pays take a second.
-const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-    'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
-    CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION slow()";
 
 #[tokio::test]
 async fn a_prepare_whose_answer_is_lost_is_unknown_and_then_settled() {

@@ -3,8 +3,8 @@
 use tripod::transaction::participant::{Enlist, Opening, Participant, ParticipantOpenError, Vote};
 
 use super::{
-    ABORTED, COMMITTED, balance, connected, coordinator, epoch, id, id_of, opened, opening, pay,
-    prepared, rows, server, until,
+    ABORTED, COMMITTED, SLOW, balance, connected, coordinator, epoch, id, id_of, opened, opening,
+    pay, prepared, rows, server, until,
 };
 
 #[tokio::test]
@@ -49,25 +49,28 @@ async fn a_successor_fences_one_phase_commits_off() {
 }
 
 #[tokio::test]
-async fn a_successor_and_a_one_phase_commit_wait_for_each_other() {
+async fn a_successor_waits_for_a_one_phase_commit_in_flight() {
     let server = server().await;
+    server.query(SLOW);
     let (zombie, successor) = (opened(&server).await, connected(&server).await);
     let _work = pay(&zombie, id(1)).await;
-    // It has compared epochs, and has not committed.
-    let _commits = server
-        .meanwhile("BEGIN; SELECT FROM tripod.coordinator FOR SHARE; SELECT pg_sleep(1); COMMIT");
-    let shares = "SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock'
-        AND relation = 'tripod.coordinator'::regclass";
-    until(&server, shares).await;
-    let opens = tokio::spawn(async move { successor.open(opening(2)).await });
-    let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-        AND query ~ 'open_coordinator'";
-    until(&server, waits).await;
-    opens.await.unwrap().unwrap();
-    // The successor is first, and has not committed.
+    let commits = tokio::spawn(async move { zombie.commit_one_phase(id(1)).await });
+    let committing = "SELECT count(*) = 1 FROM pg_stat_activity
+        WHERE query = 'COMMIT' AND state = 'active'";
+    until(&server, committing).await;
+    successor.open(opening(2)).await.unwrap();
+    assert_eq!(rows(&server), ["t"], "it is done when the successor acts");
+    assert_eq!(commits.await.unwrap().unwrap(), COMMITTED);
+}
+
+#[tokio::test]
+async fn a_one_phase_commit_waits_for_a_successor_in_flight() {
+    let server = server().await;
+    let zombie = opened(&server).await;
+    let _work = pay(&zombie, id(1)).await;
     let _opens = server.meanwhile(
-        "BEGIN; UPDATE tripod.coordinator SET epoch = '\\x0000000000000003'; SELECT pg_sleep(1);
-        COMMIT",
+        "BEGIN; UPDATE tripod.coordinator SET epoch = '\\x0000000000000002';
+        SELECT pg_sleep(1); COMMIT",
     );
     let locked = "SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowExclusiveLock'
         AND relation = 'tripod.coordinator'::regclass";

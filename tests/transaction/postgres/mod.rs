@@ -23,6 +23,12 @@ use crate::server::postgres::PostgresServer;
 const COMMITTED: Report = Report::Did(Outcome::Committed);
 const ABORTED: Report = Report::Did(Outcome::Aborted);
 
+/// Makes the end of each transaction that pays take a second.
+const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION slow()";
+
 /// A server with tables, and one of the user's: an account with nothing in it.
 async fn server() -> PostgresServer {
     server_with(&["fsync=off"]).await

@@ -110,6 +110,9 @@ async fn what_cannot_be_prepared_votes_no() {
     let server = server().await;
     let shop = opened(&server).await;
     server.query("CREATE ROLE other; GRANT ALL ON account TO other");
+    server.query(
+        "GRANT USAGE ON SCHEMA tripod TO other; GRANT ALL ON ALL TABLES IN SCHEMA tripod TO other",
+    );
     server.query("CREATE TABLE once (id integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
     let odd = [
         "NOTIFY a",
