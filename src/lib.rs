@@ -4,7 +4,17 @@
 mod conformance;
 mod future;
 pub mod lock;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod ring;
+#[cfg(any(
+    feature = "etcd",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "zookeeper"
+))]
+mod tls;
 pub mod transaction;
 
 pub use future::BoxFuture;

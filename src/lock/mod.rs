@@ -135,14 +135,14 @@ mod set;
 mod stats;
 mod tenure;
 
-pub use acquire::{Acquire, IfFree, One};
 #[cfg(any(
     feature = "etcd",
     feature = "postgres",
     feature = "redis",
     feature = "zookeeper"
 ))]
-pub use backend::Tls;
+pub use crate::tls::Tls;
+pub use acquire::{Acquire, IfFree, One};
 #[cfg(feature = "conformance")]
 pub use backend::conformance;
 pub use backend::{

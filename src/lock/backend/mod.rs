@@ -25,13 +25,6 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
-#[cfg(any(
-    feature = "etcd",
-    feature = "postgres",
-    feature = "redis",
-    feature = "zookeeper"
-))]
-mod tls;
 #[cfg(feature = "zookeeper")]
 mod zookeeper;
 
@@ -55,13 +48,6 @@ pub use postgres::{ConnectPostgres, MigratePostgres, PostgresBackend, SchemaErro
 #[cfg(feature = "redis")]
 pub use redis::{ConnectRedis, RedisBackend};
 pub use request::{Entry, Request, TtlError};
-#[cfg(any(
-    feature = "etcd",
-    feature = "postgres",
-    feature = "redis",
-    feature = "zookeeper"
-))]
-pub use tls::Tls;
 #[cfg(feature = "zookeeper")]
 pub use zookeeper::{ConnectZooKeeper, ZooKeeperBackend};
 

@@ -2,9 +2,13 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod connection;
 mod error;
 mod ledger;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod vote;
 
 use std::fmt;
@@ -16,9 +20,18 @@ use super::id::{BranchId, CoordinatorId, Epoch};
 use super::log::Persistence;
 use super::name::ParticipantName;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use crate::tls::Tls;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use connection::SqlConnection;
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
 pub use memory::{MemoryBranch, MemoryError, MemoryParticipant};
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    BranchError, ConnectPostgres, ConnectionBranch, ConnectionGuard, MigratePostgres,
+    PostgresBranch, PostgresParticipant, WithConnection,
+};
 pub use vote::{Outcome, Report, Request, Vote};
 
 /// Takes part in transactions with branches of its own: the contract between a

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::future::BoxFuture;
 use crate::lock::backend::BackendError;
-use crate::lock::backend::tls::{Tls, provide_cryptography};
+use crate::tls::{Tls, provide_cryptography};
 
 use super::EtcdBackend;
 use super::keys::{Prefix, is_of};

@@ -9,15 +9,15 @@ use tokio::time::timeout;
 
 use crate::future::BoxFuture;
 use crate::lock::backend::bells::Bells;
-use crate::lock::backend::tls::Tls;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::postgres::{Way, cause};
+use crate::tls::Tls;
 
 use super::PostgresBackend;
-use super::failure::{cause, unreached};
+use super::failure::{no_way, unreached};
 use super::listen::Ear;
 use super::pool::Pool;
 use super::schema::check;
-use super::way::Way;
 
 /// How long connecting may take in all, listening aside, which may take as long.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -93,7 +93,9 @@ impl ConnectPostgres {
         if self.pool_size == 0 {
             return Err(no_pool());
         }
-        let way = Way::new(&self.url, self.tls.as_ref()).await?;
+        let way = Way::new(&self.url, self.tls.as_ref())
+            .await
+            .map_err(no_way)?;
         timeout(CONNECT_MAX, checked(&way))
             .await
             .map_err(|_| silent())??;
@@ -103,7 +105,7 @@ impl ConnectPostgres {
         let bells = Arc::<Bells>::default();
         let listens = match &self.listening {
             Listening::ByTheSame => Some(way),
-            Listening::By(url) => Some(Way::new(url, self.tls.as_ref()).await?),
+            Listening::By(url) => Some(Way::new(url, self.tls.as_ref()).await.map_err(no_way)?),
             Listening::Not => None,
         };
         let ear = match listens {

@@ -1,20 +1,23 @@
 //! What an error of the client lets the caller conclude.
 
-use std::error::Error;
-use std::io;
-
-use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::error::SqlState;
 
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::postgres::{NoWay, cause, is_refused, is_undone, refuses};
+
+/// A URL, or certificates, by which nothing can be reached.
+pub(super) fn no_way(error: NoWay) -> BackendError {
+    BackendError::new(BackendErrorKind::Rejected, Verb::Connect).with_source(error)
+}
 
 /// A failure to connect, after which nothing was asked.
 pub(super) fn unreached(error: tokio_postgres::Error, verb: Verb) -> BackendError {
     use BackendErrorKind::{Rejected, Unavailable};
-    let refused = match error.as_db_error() {
-        Some(answer) => refuses(answer),
-        None => is_of_tls(&error) || is_of_settings(&error),
+    let kind = if is_refused(&error) {
+        Rejected
+    } else {
+        Unavailable
     };
-    let kind = if refused { Rejected } else { Unavailable };
     BackendError::new(kind, verb).with_source(cause(error))
 }
 
@@ -34,16 +37,6 @@ pub(super) fn unconnected(error: tokio_postgres::Error) -> BackendError {
     BackendError::new(kind, Verb::Connect).with_source(cause(error))
 }
 
-/// Whether the connection is as good as before: the server refused the statement, no more.
-pub(super) fn is_undone(error: &tokio_postgres::Error) -> bool {
-    // The server says so of a transaction that it has undone; of one that is committed it says
-    // nothing worse than a warning. Before it ends a connection it says FATAL, and that may come
-    // after the commit; and what a pooler says of a connection that it lost has class 08.
-    error.as_db_error().is_some_and(|answer| {
-        answer.parsed_severity() == Some(Severity::Error) && class(answer) != "08"
-    })
-}
-
 fn conclude(error: &tokio_postgres::Error) -> BackendErrorKind {
     match error.as_db_error() {
         Some(answer) if !is_undone(error) => {
@@ -59,43 +52,4 @@ fn conclude(error: &tokio_postgres::Error) -> BackendErrorKind {
         Some(_) => BackendErrorKind::Unavailable,
         None => BackendErrorKind::Indeterminate,
     }
-}
-
-/// Whether the server would refuse the same again: a wrong user, database, privilege, setting or
-/// schema. All else passes, a lock that was not had, a full disk, a server that takes no writes.
-fn refuses(answer: &DbError) -> bool {
-    let refusals = ["0A", "22", "23", "25", "28", "3D", "3F", "42", "P0"];
-    *answer.code() != SqlState::READ_ONLY_SQL_TRANSACTION && refusals.contains(&class(answer))
-}
-
-/// Whether the server is a replica now, or was made to take no writes.
-pub(super) fn takes_no_writes(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
-}
-
-fn class(answer: &DbError) -> &str {
-    answer.code().code().get(..2).unwrap_or_default()
-}
-
-/// Whether the server offered TLS, and what it showed was not accepted.
-pub(super) fn is_of_tls(error: &tokio_postgres::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref());
-    let inner = cause.and_then(|cause: &io::Error| cause.get_ref());
-    inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
-}
-
-/// Whether it is of what the URL says: no password, an authentication that the client does not know,
-/// TLS where the server has none. The client tells these apart by its words alone.
-fn is_of_settings(error: &tokio_postgres::Error) -> bool {
-    let text = error.to_string();
-    let broken = error.source().is_some_and(<dyn Error>::is::<io::Error>);
-    text.starts_with("authentication error")
-        || text.starts_with("invalid configuration")
-        || text.starts_with("error performing TLS handshake") && !broken
-}
-
-/// What says most: the client's own errors name only the kind of their cause.
-pub(super) fn cause(error: tokio_postgres::Error) -> Box<dyn Error + Send + Sync> {
-    let text = error.to_string();
-    error.into_source().unwrap_or_else(|| text.into())
 }

@@ -16,11 +16,10 @@ use tokio_postgres::{AsyncMessage, Client};
 use crate::lock::backend::bells::Bells;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 use crate::lock::name::HolderId;
+use crate::postgres::{Argument, Backoff, Driver, Way};
 
-use super::backoff::Backoff;
 use super::failure::{unconnected, unreached};
-use super::pool::{Argument, Pool};
-use super::way::{Driver, Way};
+use super::pool::Pool;
 
 /// How long the server may take to accept a connection, and to answer.
 const TIME_MAX: Duration = Duration::from_secs(5);

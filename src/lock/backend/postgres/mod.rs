@@ -1,14 +1,11 @@
 //! Locks on `PostgreSQL`.
 
 mod answer;
-mod backoff;
-mod certificates;
 mod connect;
 mod failure;
 mod listen;
 mod pool;
 mod schema;
-mod way;
 
 use std::error::Error;
 use std::fmt;
@@ -23,6 +20,7 @@ use tokio_postgres::types::Type;
 use crate::future::BoxFuture;
 use crate::lock::fence::FencingToken;
 use crate::lock::name::{HolderId, LockName};
+use crate::postgres::{Argument, part};
 
 use super::bells::Bells;
 use super::{
@@ -30,9 +28,8 @@ use super::{
     Request, Verb,
 };
 use answer::Garbled;
-use backoff::part;
 use listen::Ear;
-use pool::{Argument, Pool};
+use pool::Pool;
 
 pub use connect::ConnectPostgres;
 pub use schema::{MigratePostgres, SchemaError};

@@ -10,8 +10,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::future::BoxFuture;
-use crate::lock::backend::tls::{Tls, provide_cryptography};
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::{Tls, provide_cryptography};
 
 use super::RedisBackend;
 use super::cluster::Cluster;

@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 use zookeeper_client::{Error, TlsOptions};
 
 use crate::future::BoxFuture;
-use crate::lock::backend::tls::{Tls, provide_cryptography};
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::{Tls, provide_cryptography};
 
 use super::ZooKeeperBackend;
 use super::address::Address;

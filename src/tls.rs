@@ -12,9 +12,9 @@ pub struct Tls {
 
 /// A certificate chain and its private key, in PEM.
 #[derive(Clone)]
-pub(super) struct Identity {
-    pub(super) chain: Vec<u8>,
-    pub(super) key: Vec<u8>,
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<u8>,
+    pub(crate) key: Vec<u8>,
 }
 
 impl Tls {
@@ -40,11 +40,11 @@ impl Tls {
         self
     }
 
-    pub(super) fn roots(&self) -> Option<&[u8]> {
+    pub(crate) fn roots(&self) -> Option<&[u8]> {
         self.roots.as_deref()
     }
 
-    pub(super) fn identity(&self) -> Option<&Identity> {
+    pub(crate) fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
 }
@@ -58,7 +58,7 @@ impl fmt::Debug for Tls {
 /// Sees to it that clients that ask for the provider of cryptography of the process find one: they
 /// panic where there is none, or where other crates brought several. One that the program chose
 /// stays.
-pub(super) fn provide_cryptography() {
+pub(crate) fn provide_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // An error means that another thread was faster.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

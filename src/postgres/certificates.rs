@@ -6,17 +6,18 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::lock::backend::tls::Tls;
-use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::Tls;
+
+use super::way::NoWay;
 
 /// What makes a connection secure, if `mode` wants that.
 pub(super) async fn connector(
     mode: SslMode,
     tls: Option<&Tls>,
-) -> Result<MakeRustlsConnect, BackendError> {
+) -> Result<MakeRustlsConnect, NoWay> {
     let given = tls.and_then(Tls::roots);
     let roots = match given {
-        Some(pem) => parsed(pem).ok_or_else(|| refused("no certificate of an authority"))?,
+        Some(pem) => parsed(pem).ok_or(NoWay("no certificate of an authority"))?,
         None if mode == SslMode::Disable => RootCertStore::empty(),
         // It reads files.
         None => tokio::task::spawn_blocking(system)
@@ -28,11 +29,11 @@ pub(super) async fn connector(
         None => builder.with_no_client_auth(),
         Some(identity) => {
             let chain = CertificateDer::pem_slice_iter(&identity.chain).collect::<Result<_, _>>();
-            let chain: Vec<_> = chain.map_err(|_| refused("no certificate of the client"))?;
+            let chain: Vec<_> = chain.map_err(|_| NoWay("no certificate of the client"))?;
             let key = PrivateKeyDer::from_pem_slice(&identity.key);
-            let key = key.map_err(|_| refused("no private key of the client"))?;
+            let key = key.map_err(|_| NoWay("no private key of the client"))?;
             let config = builder.with_client_auth_cert(chain, key);
-            config.map_err(|_| refused("the private key is not of the client's certificate"))?
+            config.map_err(|_| NoWay("the private key is not of the client's certificate"))?
         }
     };
     Ok(MakeRustlsConnect::new(config))
@@ -51,8 +52,4 @@ fn system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots
-}
-
-fn refused(why: &'static str) -> BackendError {
-    BackendError::new(BackendErrorKind::Rejected, Verb::Connect).with_source(why)
 }

@@ -11,8 +11,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::lock::backend::tls::{Tls, provide_cryptography};
-use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
+use crate::tls::{Tls, provide_cryptography};
 
 use super::backoff::Backoff;
 use super::certificates::connector;
@@ -27,32 +26,32 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// The client's own default for the idle time before it asks whether the server is still there.
 const KEEPALIVE_DEFAULT: Duration = Duration::from_secs(2 * 60 * 60);
 
-pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+pub(crate) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// Why this URL, or these certificates, lead nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoWay(pub(super) &'static str);
 
 /// What leads to a connection. Cloning shares the pauses between failures.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(crate) struct Way {
     config: Config,
     tls: MakeRustlsConnect,
     backoff: Backoff,
 }
 
 impl Way {
-    pub(super) async fn new(url: &str, tls: Option<&Tls>) -> Result<Self, BackendError> {
-        let refused = |why: &'static str| {
-            BackendError::new(BackendErrorKind::Rejected, Verb::Connect).with_source(why)
-        };
+    pub(crate) async fn new(url: &str, tls: Option<&Tls>) -> Result<Self, NoWay> {
         // The client's error may quote the URL, and the password with it.
         let parsed = url.parse::<Config>();
-        let mut config = parsed.map_err(|_| refused("the URL was not understood"))?;
+        let mut config = parsed.map_err(|_| NoWay("the URL was not understood"))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(refused("the URL names no host"));
+            return Err(NoWay("the URL names no host"));
         }
         if tls.is_some() {
             if config.get_ssl_mode() == SslMode::Disable {
-                return Err(refused(
-                    "TLS is asked for, and the URL says sslmode=disable",
-                ));
+                return Err(NoWay("TLS is asked for, and the URL says sslmode=disable"));
             }
             config.ssl_mode(SslMode::Require);
         }
@@ -67,7 +66,7 @@ impl Way {
     }
 
     /// Opens a connection, after a pause if the last try failed.
-    pub(super) async fn open(&self) -> Result<(Client, Driver), tokio_postgres::Error> {
+    pub(crate) async fn open(&self) -> Result<(Client, Driver), tokio_postgres::Error> {
         if let Some(pause) = self.backoff.pause() {
             sleep(pause).await;
         }

@@ -1,0 +1,14 @@
+//! What all that works on `PostgreSQL` shares: the way there, connections, errors, schemas.
+
+mod backoff;
+mod certificates;
+mod failure;
+mod pool;
+mod schema;
+mod way;
+
+pub(crate) use backoff::{Backoff, part};
+pub(crate) use failure::{cause, is_refused, is_undone, refuses, takes_no_writes};
+pub(crate) use pool::{Argument, Borrowed, NoConnection, Pool};
+pub(crate) use schema::{Misfit, Schema, SchemaTrouble};
+pub(crate) use way::{Driver, NoWay, Way};
