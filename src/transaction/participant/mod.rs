@@ -2,6 +2,8 @@
 
 mod error;
 mod ledger;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod vote;
 
 use std::fmt;
@@ -17,6 +19,10 @@ use super::name::ParticipantName;
 pub use crate::tls::Tls;
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
+#[cfg(feature = "mysql")]
+pub use mysql::{
+    ConnectMysql, MigrateMysql, MysqlBranch, MysqlError, MysqlParticipant, MysqlUnfit,
+};
 pub use vote::{Outcome, Report, Request, Vote};
 
 /// Takes part in transactions with branches of its own: the contract between a
