@@ -33,7 +33,11 @@ impl Inner {
             Err(error) => return Err(error.into()),
         }
         let slot = self.live.insert(branch, session).ok_or_else(settled)?;
-        let limit = self.way.limits().statement.saturating_add(self.answer_max);
+        let limit = self
+            .way
+            .limits()
+            .statement
+            .saturating_add(self.answer_limit);
         Ok(MysqlBranch::new(Arc::clone(&slot), limit))
     }
 

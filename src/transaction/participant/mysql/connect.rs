@@ -46,7 +46,7 @@ pub struct ConnectMysql {
     tls: Option<Tls>,
     database: String,
     pool_size: usize,
-    answer_max: Duration,
+    answer_limit: Duration,
     limits: Limits,
 }
 
@@ -58,7 +58,7 @@ impl ConnectMysql {
             tls: None,
             database: DATABASE.into(),
             pool_size: POOL_SIZE,
-            answer_max: ANSWER_MAX,
+            answer_limit: ANSWER_MAX,
             limits: LIMITS,
         }
     }
@@ -86,30 +86,30 @@ impl ConnectMysql {
 
     /// How long a request may take in all before its answer counts as unknown; at first 10 s.
     /// Longer than a second, which is how long one waits for a branch that writes.
-    pub fn answer_max(mut self, time: Duration) -> Self {
-        self.answer_max = time;
+    pub fn answer_limit(mut self, time: Duration) -> Self {
+        self.answer_limit = time;
         self
     }
 
     /// How long the server keeps a branch that says nothing and is not prepared; at first a minute.
     /// In whole seconds, rounded up. A stopped process holds its branches, and their locks, for
     /// that long: no longer than the lease of whoever coordinates.
-    pub fn branch_idle_max(mut self, time: Duration) -> Self {
+    pub fn idle_limit(mut self, time: Duration) -> Self {
         self.limits.idle = time;
         self
     }
 
     /// How long a statement of a branch may run; at first a minute. MySQL itself ends only
     /// `SELECT`s, after milliseconds, and MariaDB any, after whole seconds; this side waits for the
-    /// same time and [`answer_max`](Self::answer_max), and then loses the branch.
-    pub fn branch_statement_max(mut self, time: Duration) -> Self {
+    /// same time and [`answer_limit`](Self::answer_limit), and then loses the branch.
+    pub fn statement_limit(mut self, time: Duration) -> Self {
         self.limits.statement = time;
         self
     }
 
     /// How long a statement of a branch waits for a lock; at first 10 s. In whole seconds, rounded
     /// up.
-    pub fn branch_lock_wait_max(mut self, time: Duration) -> Self {
+    pub fn lock_limit(mut self, time: Duration) -> Self {
         self.limits.lock_wait = time;
         self
     }
@@ -134,7 +134,7 @@ impl ConnectMysql {
             Ok::<_, ParticipantOpenError>((way, pool))
         };
         let late = |_| ParticipantOpenError::from(MysqlError::late());
-        let (way, pool) = timeout(self.answer_max, opening).await.map_err(late)??;
+        let (way, pool) = timeout(self.answer_limit, opening).await.map_err(late)??;
         Ok(MysqlParticipant(Arc::new(Inner {
             name,
             tables: Tables::new(&self.database),
@@ -142,7 +142,7 @@ impl ConnectMysql {
             way,
             pool,
             live: Live::default(),
-            answer_max: self.answer_max,
+            answer_limit: self.answer_limit,
         })))
     }
 }

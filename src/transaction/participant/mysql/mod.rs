@@ -103,7 +103,7 @@ struct Inner {
     way: Way,
     pool: Pool,
     live: Live,
-    answer_max: Duration,
+    answer_limit: Duration,
 }
 
 impl MysqlParticipant {
@@ -142,7 +142,7 @@ impl Inner {
         &self,
         request: impl Future<Output = Result<T, ParticipantError>>,
     ) -> Result<T, ParticipantError> {
-        let answer = timeout(self.answer_max, request).await;
+        let answer = timeout(self.answer_limit, request).await;
         answer.unwrap_or_else(|_| Err(ParticipantError::unknown(Failure::late())))
     }
 
@@ -186,7 +186,7 @@ impl Participant for MysqlParticipant {
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
         Box::pin(async move {
             let late = |_| ParticipantOpenError::from(Failure::late());
-            let opened = timeout(self.0.answer_max, self.0.open(opening)).await;
+            let opened = timeout(self.0.answer_limit, self.0.open(opening)).await;
             opened.map_err(late)?
         })
     }

@@ -1,0 +1,13 @@
+//! Against real servers.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    reason = "a failed assertion is how a test speaks; the servers have more uses than these"
+)]
+
+#[cfg(feature = "mysql")]
+mod mysql;
+#[path = "../server/mod.rs"]
+mod server;
