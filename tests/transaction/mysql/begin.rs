@@ -1,7 +1,6 @@
 //! Work, votes, and what user code does to its branch.
 
 use std::error::Error;
-use std::future::Future;
 use std::task::{Context, Waker};
 
 use tripod::transaction::participant::{Enlist, Participant, ParticipantError, Settled, Vote};
@@ -85,13 +84,12 @@ async fn a_branch_reads_rows_and_counts_them() {
     let row: Option<(u64, i64)> = work.query_first(sql, (0,)).await.unwrap();
     assert_eq!(row, None);
     // None of this panics, and the branch works on.
-    work.query::<(u64,), _>(sql, (scene.account,))
+    work.query::<(u64,)>(sql, (scene.account,))
         .await
         .unwrap_err();
-    work.query::<(u64, u8, u8), _>(sql, (scene.account,))
+    work.query::<(u64, u8, u8)>(sql, (scene.account,))
         .await
         .unwrap_err();
-    work.query::<(u64, u64), _>(sql, ()).await.unwrap_err();
     let error = work.execute("SELEKT 1", ()).await.unwrap_err();
     assert_eq!(error.code(), Some(1064));
     assert!(!error.is_of_the_branch());
@@ -103,6 +101,11 @@ async fn a_branch_reads_rows_and_counts_them() {
     assert_eq!(work.last_insert_id(), Some(1));
     let done = scene.shop.commit_one_phase(scene.branch(1)).await;
     assert_eq!(done.unwrap(), COMMITTED);
+    // The client closes its connection.
+    let mut work = scene.pays(scene.branch(2)).await;
+    let error = work.query::<(u64, u64)>(sql, ()).await.unwrap_err();
+    assert!(error.is_of_the_branch(), "{error:?}");
+    assert!(no(&scene.shop.prepare(scene.branch(2)).await.unwrap()));
 }
 
 #[tokio::test]
@@ -126,7 +129,7 @@ async fn the_handle_ends_with_its_branch() {
 #[tokio::test]
 async fn a_settled_branch_is_not_begun_again() {
     let scene = Scene::new().await;
-    let [committed, aborted] = [scene.prepared(1).await, scene.prepared(2).await];
+    let [committed, aborted] = [scene.prepared(1).await, scene.prepared_idle(2).await];
     let refused = async |branch| {
         let error = scene.shop.work(branch).await.unwrap_err();
         let ParticipantError::Refused(why) = &error else {
@@ -292,7 +295,7 @@ async fn requests_may_be_dropped_at_any_await() {
                 assert_eq!(scene.shop.prepare(branch).await.unwrap(), Vote::Prepared);
             }
             let before = scene.balance();
-            let request: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = if commits {
+            let request: tripod::BoxFuture<'_, ()> = if commits {
                 let commit = scene.shop.commit(branch);
                 Box::pin(async { drop(commit.await) })
             } else {
@@ -317,10 +320,7 @@ async fn requests_may_be_dropped_at_any_await() {
 }
 
 /// Polls a request so many times, each when there is something to do, and drops it.
-async fn polled(
-    mut request: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
-    times: u32,
-) -> bool {
+async fn polled(mut request: tripod::BoxFuture<'_, ()>, times: u32) -> bool {
     for _ in 0..times {
         let mut once = true;
         let done = std::future::poll_fn(|context: &mut Context<'_>| {

@@ -118,7 +118,7 @@ async fn an_administrator_who_ends_a_branch_is_found_out() {
 #[tokio::test]
 async fn a_successor_finds_what_its_predecessor_prepared() {
     let scene = Scene::new().await;
-    let prepared = [scene.prepared(1).await, scene.prepared_by_second().await];
+    let prepared = [scene.prepared(1).await, scene.prepared_idle(2).await];
     let other = scene.other().await;
     other.open(scene.opening(2)).await.unwrap();
     let mut found = other
@@ -137,16 +137,4 @@ async fn a_successor_finds_what_its_predecessor_prepared() {
     // The predecessor learns it.
     assert_eq!(scene.shop.commit(prepared[0]).await.unwrap(), ABORTED);
     assert!(no(&scene.shop.prepare(prepared[0]).await.unwrap()));
-}
-
-impl Scene {
-    /// A branch that does not wait for the account.
-    async fn prepared_by_second(&self) -> tripod::transaction::BranchId {
-        let branch = self.branch(2);
-        tripod::transaction::participant::Enlist::work(&self.shop, branch)
-            .await
-            .unwrap();
-        assert_eq!(self.shop.prepare(branch).await.unwrap(), Vote::Prepared);
-        branch
-    }
 }

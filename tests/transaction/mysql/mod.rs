@@ -95,6 +95,14 @@ impl Scene {
         branch
     }
 
+    /// One that does not wait for the account.
+    async fn prepared_idle(&self, sequence: u64) -> BranchId {
+        let branch = self.branch(sequence);
+        self.shop.work(branch).await.unwrap();
+        assert_eq!(self.shop.prepare(branch).await.unwrap(), Vote::Prepared);
+        branch
+    }
+
     fn balance(&self) -> u64 {
         let sql = format!("SELECT balance FROM account WHERE id = {}", self.account);
         self.server.query(&sql)[0].parse().unwrap()

@@ -229,11 +229,11 @@ async fn passwords_and_parameters_are_told_to_nobody() {
     assert!(error.message().is_some());
     assert!(!told(&error).contains("canary"), "{error:?}");
     let bad = "SELECT ? FROM account";
-    let error = work.query::<(u64,), _>(bad, ("canary",)).await.unwrap_err();
+    let error = work.query::<(u64,)>(bad, ("canary",)).await.unwrap_err();
     assert!(!told(&error).contains("canary"), "{error:?}");
     let bad = "SELECT :one FROM account";
-    let named = mysql_async::params! { "canary" => "canary" };
-    let error = work.query::<(u64,), _>(bad, named).await.unwrap_err();
+    let named = vec![("canary", "canary")];
+    let error = work.query::<(u64,)>(bad, named).await.unwrap_err();
     assert!(!told(&error).contains("canary"), "{error:?}");
     shop.abort(branch).await.unwrap();
     for url in [

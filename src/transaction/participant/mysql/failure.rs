@@ -21,6 +21,8 @@ enum Kind {
     Broken(String),
     Late,
     Ended,
+    /// The client gave up, and its connection with it.
+    Misused(&'static str),
     Garbled(&'static str),
 }
 
@@ -46,7 +48,9 @@ impl MysqlError {
     pub fn code(&self) -> Option<u16> {
         match &self.0 {
             Kind::Server { code, .. } => Some(*code),
-            Kind::Broken(_) | Kind::Late | Kind::Ended | Kind::Garbled(_) => None,
+            Kind::Broken(_) | Kind::Late | Kind::Ended | Kind::Misused(_) | Kind::Garbled(_) => {
+                None
+            }
         }
     }
 
@@ -55,17 +59,20 @@ impl MysqlError {
     pub fn message(&self) -> Option<&str> {
         match &self.0 {
             Kind::Server { message, .. } => Some(message),
-            Kind::Broken(_) | Kind::Late | Kind::Ended | Kind::Garbled(_) => None,
+            Kind::Broken(_) | Kind::Late | Kind::Ended | Kind::Misused(_) | Kind::Garbled(_) => {
+                None
+            }
         }
     }
 
-    /// Whether the branch is over: it ended, or its connection did. Else only the statement failed,
+    /// Whether the branch is over: it ended, or its connection did, as it does where the parameters
+    /// are not as many as the statement has. Else only the statement failed,
     /// and a deadlock that the server answered by undoing the whole branch shows when it is
     /// prepared.
     #[must_use]
     pub fn is_of_the_branch(&self) -> bool {
         match &self.0 {
-            Kind::Broken(_) | Kind::Late | Kind::Ended => true,
+            Kind::Broken(_) | Kind::Late | Kind::Ended | Kind::Misused(_) => true,
             Kind::Server { .. } | Kind::Garbled(_) => false,
         }
     }
@@ -160,7 +167,9 @@ impl From<DriverError> for MysqlError {
             DriverError::StmtParamsMismatch { .. }
             | DriverError::StmtParamsNumberExceedsLimit { .. }
             | DriverError::Params(_)
-            | DriverError::MixedParams => Self::garbled("the parameters are not the statement's"),
+            | DriverError::MixedParams => {
+                Self(Kind::Misused("the parameters are not the statement's"))
+            }
             DriverError::NoClientSslFlagFromServer => Self::garbled("the server has no TLS"),
             DriverError::NoKeyFound => Self::garbled("no private key of the client"),
             // Others may quote packets.
@@ -176,7 +185,7 @@ impl fmt::Display for MysqlError {
             Kind::Broken(why) => write!(f, "the connection is lost: {why}"),
             Kind::Late => f.write_str("no answer in time"),
             Kind::Ended => f.write_str("the branch has ended"),
-            Kind::Garbled(what) => f.write_str(what),
+            Kind::Misused(what) | Kind::Garbled(what) => f.write_str(what),
         }
     }
 }

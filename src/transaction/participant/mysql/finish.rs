@@ -18,10 +18,14 @@ use super::xid;
 /// Between two looks at a branch whose connection has not ended yet: the server needs a moment.
 const OWNED: Duration = Duration::from_millis(5);
 
+const COMMITTED: Report = Report::Did(Outcome::Committed);
+
 /// What came of `XA COMMIT` or `XA ROLLBACK`. None of it is believed: it may be said of a branch that
 /// its connection has forgotten.
 enum Finished {
     Done,
+    /// The server could not but roll it back.
+    RolledBack,
     /// Not there, or still its connection's.
     NotFound,
 }
@@ -103,8 +107,8 @@ impl Inner {
             }
             if self.is_listed(session, branch).await? {
                 match finished {
-                    Finished::Done => {
-                        let untrue = "the server says that it committed, and lists it as prepared";
+                    Finished::Done | Finished::RolledBack => {
+                        let untrue = "the server says that it has ended, and lists it as prepared";
                         return Err(ParticipantError::unknown(untrue));
                     }
                     Finished::NotFound => sleep(OWNED).await,
@@ -112,10 +116,10 @@ impl Inner {
                 continue;
             }
             let seen = self.tables.look(session, branch).await?;
-            break match seen.row {
-                Some(outcome) => Report::Did(outcome),
-                None if seen.over => Report::Did(Outcome::Committed),
-                None => Report::Missing,
+            break match (seen.row, finished) {
+                (Some(outcome), _) => Report::Did(outcome),
+                (None, Finished::Done | Finished::NotFound) if seen.over => COMMITTED,
+                (None, _) => Report::Missing,
             };
         };
         held.give_back();
@@ -232,8 +236,7 @@ async fn finish(session: &mut Session, sql: &str) -> Result<Finished, MysqlError
     match session.run(sql).await {
         Ok(()) => Ok(Finished::Done),
         Err(error) if error.is(NO_SUCH_BRANCH) => Ok(Finished::NotFound),
-        // The rows will say what it did.
-        Err(error) if error.is_rolled_back() => Ok(Finished::Done),
+        Err(error) if error.is_rolled_back() => Ok(Finished::RolledBack),
         Err(error) => Err(error),
     }
 }

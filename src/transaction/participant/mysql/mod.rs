@@ -91,8 +91,11 @@ pub use migrate::MigrateMysql;
 ///
 /// A branch opens a connection: once prepared, it has to close it, for nobody else can finish the
 /// branch before, and resetting it would lose the branch. So none comes from a pool. Beside
-/// connecting, a branch takes 4 round trips to begin; 5 to be prepared; 2 to commit; and 5 to
+/// connecting, a branch takes 4 round trips to begin; 4 to be prepared; 2 to commit; and 4 to
 /// commit in one phase.
+///
+/// [`SqlConnection`](super::SqlConnection) does not serve here: a connection of another driver
+/// would have to be closed, not only dropped, which may return it to a pool that resets it.
 #[derive(Clone)]
 pub struct MysqlParticipant(Arc<Inner>);
 

@@ -7,11 +7,11 @@ use super::failure::{DUPLICATE_KEY, MysqlError};
 use super::way::Session;
 use super::xid;
 
-/// As many rows go in one transaction: few enough to be done in a moment.
-const FORGOTTEN_TOGETHER: u64 = 1000;
+/// As many rows go in one transaction: few enough to be named one by one.
+const FORGOTTEN_TOGETHER: usize = 250;
 
 /// As many such transactions in one call. What is left goes with the next.
-const FORGOTTEN_ROUNDS: u32 = 50;
+const FORGOTTEN_ROUNDS: u32 = 200;
 
 /// Our tables.
 pub(super) struct Tables {
@@ -49,6 +49,9 @@ pub(super) enum Fence {
 }
 
 type FenceRow = (u64, u64, u64);
+
+/// Epoch, sequence and number.
+type RowKey = (u64, u64, u16);
 
 impl Tables {
     pub(super) fn new(database: &str) -> Self {
@@ -93,7 +96,10 @@ impl Tables {
         session: &mut Session,
         branch: BranchId,
     ) -> Result<(), MysqlError> {
-        session.run(&self.insert(branch, Outcome::Committed)).await
+        // Nothing is committed by itself, should the user's code have ended the branch. While it
+        // works this is so, and cannot be changed.
+        let insert = self.insert(branch, Outcome::Committed);
+        session.run(&format!("SET autocommit = 0; {insert}")).await
     }
 
     /// Puts a tombstone in a branch's place, or, if it is not to be kept, only waits until the
@@ -222,25 +228,35 @@ impl Tables {
                 OR watermark_epoch = {epoch} AND watermark_sequence < {sequence})"
         );
         session.run(&sql).await?;
-        // What is read without a lock is committed, so no prepared branch is waited for; each row
-        // is then found by its key.
-        let sql = format!(
-            "DELETE o FROM (
-                SELECT coordinator, epoch, sequence, number FROM {outcome}
-                WHERE coordinator = {coordinator}
-                    AND (epoch < {epoch} OR epoch = {epoch} AND sequence < {sequence})
-                ORDER BY coordinator, epoch, sequence, number LIMIT {FORGOTTEN_TOGETHER}
-            ) AS old STRAIGHT_JOIN {outcome} AS o
-            ON o.coordinator = old.coordinator AND o.epoch = old.epoch
-                AND o.sequence = old.sequence AND o.number = old.number"
+        // What is read without a lock is committed, so no prepared branch is waited for.
+        let old = format!(
+            "SELECT epoch, sequence, number FROM {outcome} WHERE coordinator = {coordinator}
+                AND (epoch < {epoch} OR epoch = {epoch} AND sequence < {sequence})
+            ORDER BY coordinator, epoch, sequence, number LIMIT {FORGOTTEN_TOGETHER}"
         );
         for _ in 0..FORGOTTEN_ROUNDS {
-            session.run(&sql).await?;
-            if session.affected_rows() < FORGOTTEN_TOGETHER {
+            let keys = session.rows::<RowKey>(&old).await?;
+            if keys.is_empty() {
                 break;
             }
+            session.run(&self.drop_rows(&coordinator, &keys)).await?;
         }
         Ok(())
+    }
+
+    /// Each row is found by its key, in this order: one that searched would wait for whatever row it
+    /// passes.
+    fn drop_rows(&self, coordinator: &str, keys: &[RowKey]) -> String {
+        let keys = keys.iter().map(|(epoch, sequence, number)| {
+            format!("SELECT {epoch} AS epoch, {sequence} AS sequence, {number} AS number")
+        });
+        let keys = keys.collect::<Vec<_>>().join(" UNION ALL ");
+        format!(
+            "DELETE o FROM ({keys}) AS old STRAIGHT_JOIN {} AS o
+            ON o.coordinator = {coordinator} AND o.epoch = old.epoch
+                AND o.sequence = old.sequence AND o.number = old.number",
+            self.outcome
+        )
     }
 
     /// Tries, without a trace, what a coordinator needs to be allowed.
