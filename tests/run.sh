@@ -26,6 +26,7 @@ need() {
 need cc gcc libc6-dev
 # Tests start servers of their own; Debian keeps PostgreSQL's programs out of the path.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
+need mariadbd mariadb-server
 need redis-server redis-server
 need redis-sentinel redis-sentinel
 need pgbouncer pgbouncer

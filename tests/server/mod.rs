@@ -5,6 +5,8 @@ pub(crate) mod certificates;
 pub(crate) mod clock;
 #[cfg(all(feature = "etcd", feature = "conformance"))]
 pub(crate) mod etcd;
+#[cfg(feature = "mysql")]
+pub(crate) mod mariadb;
 #[cfg(all(feature = "postgres", feature = "conformance"))]
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;

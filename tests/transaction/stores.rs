@@ -9,5 +9,7 @@
 
 #[cfg(all(feature = "postgres", feature = "conformance"))]
 mod postgres;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[path = "../server/mod.rs"]
 mod server;

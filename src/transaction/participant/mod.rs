@@ -7,6 +7,8 @@ mod connection;
 mod error;
 mod ledger;
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod vote;
@@ -27,6 +29,10 @@ pub use connection::SqlConnection;
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
 pub use memory::{MemoryBranch, MemoryError, MemoryParticipant};
+#[cfg(feature = "mysql")]
+pub use mysql::{
+    ConnectMysql, MigrateMysql, MysqlBranch, MysqlError, MysqlParticipant, MysqlUnfit,
+};
 #[cfg(feature = "postgres")]
 pub use postgres::{
     BranchError, ConnectPostgres, ConnectionBranch, ConnectionGuard, MigratePostgres,
