@@ -10,4 +10,5 @@
 #[path = "../law/mod.rs"]
 mod law;
 mod log;
+mod participant;
 mod two_phase;

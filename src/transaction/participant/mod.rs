@@ -1,5 +1,6 @@
 //! The trait that every participant implements, and the participants of this crate.
 
+mod blocking;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -16,6 +17,7 @@ use super::id::{BranchId, CoordinatorId, Epoch};
 use super::log::Persistence;
 use super::name::ParticipantName;
 
+pub use blocking::{Blocking, BlockingEnlist, BlockingParticipant};
 pub use error::{ParticipantError, ParticipantOpenError};
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
 pub use memory::{MemoryBranch, MemoryError, MemoryParticipant};
