@@ -115,7 +115,10 @@ fn gated() -> Gated {
 #[tokio::test]
 async fn a_panic_is_unknown_and_blocks_nobody() {
     let Gated {
-        participant, go, ..
+        participant,
+        go,
+        left: _left,
+        ..
     } = gated();
     for _ in 0..3 {
         let report = participant.commit(branch(1, 0)).await;
@@ -141,9 +144,8 @@ async fn a_dropped_call_goes_on_to_its_end_and_keeps_its_turn() {
     // Its turn is not over: the next one waits, and dropped it never was.
     assert!(participant.prepare(branch(1, 1)).now_or_never().is_none());
     go.send(()).unwrap();
-    tokio::task::spawn_blocking(move || left.recv().unwrap())
-        .await
-        .unwrap();
+    let leaves = tokio::task::spawn_blocking(move || left.recv().map(|()| left));
+    let _left = leaves.await.unwrap().unwrap();
     go.send(()).unwrap();
     participant.prepare(branch(1, 2)).await.unwrap();
     assert_eq!(entered.load(Ordering::SeqCst), 2);
