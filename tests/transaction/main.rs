@@ -11,4 +11,5 @@ mod coordinator;
 #[path = "../law/mod.rs"]
 mod law;
 mod log;
+mod participant;
 mod two_phase;

@@ -7,9 +7,9 @@
     reason = "a failed assertion is how a test speaks; the servers have more uses than these"
 )]
 
-#[cfg(all(feature = "postgres", feature = "conformance"))]
-mod postgres;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(all(feature = "postgres", feature = "conformance"))]
+mod postgres;
 #[path = "../server/mod.rs"]
 mod server;

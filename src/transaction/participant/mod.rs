@@ -1,5 +1,6 @@
 //! The trait that every participant implements, and the participants of this crate.
 
+mod blocking;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -24,6 +25,7 @@ use super::name::ParticipantName;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use crate::tls::Tls;
+pub use blocking::{Blocking, BlockingEnlist, BlockingParticipant};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use connection::SqlConnection;
 pub use error::{ParticipantError, ParticipantOpenError};

@@ -13,6 +13,8 @@ pub(super) const CASES: &[Case] = cases![
     another_history_is_as_the_ledger_says: LEDGER, ONCE, REPEATS, PRESENT, DURABLE;
 ];
 
+/// Branches that most requests are about: the last ones.
+const RECENT: usize = 12;
 /// Steps of a history: enough to bring most branches to their end, some of them late.
 const STEPS: usize = 250;
 
@@ -151,9 +153,17 @@ impl<'a> History<'a> {
     }
 
     async fn ask(&mut self, request: Request) -> Outcome {
-        let Some((branch, mark)) = self.choose() else {
-            return Ok(());
-        };
+        match self.choose() {
+            Some(chosen) => self.ask_for(chosen, request).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ask_for(
+        &mut self,
+        (branch, mark): (BranchId, Option<u64>),
+        request: Request,
+    ) -> Outcome {
         let reply = answer(&**self.process()?, branch, request).await?;
         self.model.answered(branch, request, &reply)?;
         if let Some(mark) = mark {
@@ -177,17 +187,25 @@ impl<'a> History<'a> {
         self.model.found(player.id, epoch(before)?, lists, &found)
     }
 
-    /// Forgets what is over: all transactions before the first that is not, or fewer.
+    /// Ends what is old, and forgets what is over: all transactions before the first that is not,
+    /// or fewer.
     async fn forget(&mut self, player: usize) -> Outcome {
+        let settled = |row| matches!(row, Some(Row::Committed | Row::Excluded));
+        let old = self.branches.iter().rev().skip(RECENT).copied();
+        let old = old.filter(|(branch, _)| !settled(self.model.row(*branch)));
+        let old: Vec<_> = old
+            .filter(|(branch, _)| !self.model.is_over(*branch))
+            .collect();
+        for branch in old {
+            self.ask_for(branch, Request::Abort).await?;
+        }
         let Some(player) = self.players.get(player) else {
             return Ok(());
         };
         let own = |branch: &BranchId| branch.transaction().coordinator() == player.id;
-        let open = |branch: &BranchId| {
-            let row = self.model.row(*branch);
-            // What was only talked of may begin yet.
-            !matches!(row, Some(Row::Committed | Row::Excluded))
-        };
+        // What was only talked of may begin yet.
+        let open =
+            |branch: &BranchId| !settled(self.model.row(*branch)) && !self.model.is_over(*branch);
         let branches = self.branches.iter().map(|(branch, _)| *branch);
         let first = branches.filter(own).filter(open).min();
         let watermark = match first.map(BranchId::transaction) {
@@ -231,18 +249,12 @@ impl<'a> History<'a> {
 
     /// One of the last branches as a rule, else any.
     fn choose(&mut self) -> Option<(BranchId, Option<u64>)> {
-        let count = u64::try_from(self.branches.len()).ok()?;
-        let recent = if self.random.below(8) == 0 {
-            count
-        } else {
-            count.min(12)
-        };
-        let back = self.random.below(recent.max(1));
-        self.branches
-            .iter()
-            .rev()
-            .nth(usize::try_from(back).ok()?)
-            .copied()
+        let all = self.branches.len();
+        let any = self.random.below(8) == 0;
+        let among = if any { all } else { all.min(RECENT) };
+        let back = self.random.below(u64::try_from(among.max(1)).ok()?);
+        let mut latest = self.branches.iter().rev();
+        latest.nth(usize::try_from(back).ok()?).copied()
     }
 }
 

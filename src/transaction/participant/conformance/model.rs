@@ -1,6 +1,6 @@
 //! What a history expects: the reference, and all that the law leaves open beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::conformance::{Failure, Outcome, ensure};
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch};
@@ -12,7 +12,10 @@ use crate::transaction::participant::{
 #[derive(Default)]
 pub(super) struct Model {
     ledger: Ledger,
-    epochs: BTreeMap<CoordinatorId, Epoch>,
+    begun: BTreeSet<BranchId>,
+    /// Those that worked when a later epoch opened. Nobody is left who works in them: they may be
+    /// ended, with a tombstone or without.
+    orphans: BTreeSet<BranchId>,
     /// What settled branches did, whether their rows are there or not.
     did: BTreeMap<BranchId, Did>,
     watermarks: BTreeMap<CoordinatorId, (Epoch, u64)>,
@@ -22,12 +25,18 @@ impl Model {
     pub(super) fn open(&mut self, opening: Opening) -> Outcome {
         let (coordinator, epoch) = (opening.coordinator(), opening.epoch());
         self.ledger.open(coordinator, epoch, opening.nonce())?;
-        self.epochs.insert(coordinator, epoch);
+        let orphans = self.begun.iter().filter(|branch| {
+            let id = branch.transaction();
+            let works = matches!(self.ledger.row(**branch), Some(Row::Working { .. }));
+            works && id.coordinator() == coordinator && id.epoch() < epoch
+        });
+        self.orphans.extend(orphans);
         Ok(())
     }
 
     /// Whether the branch may begin.
     pub(super) fn work(&mut self, branch: BranchId, read_only: bool) -> bool {
+        self.begun.insert(branch);
         self.ledger.work(branch, read_only).is_ok()
     }
 
@@ -39,7 +48,7 @@ impl Model {
         reply: &Reply,
     ) -> Outcome {
         let before = self.ledger.row(branch);
-        if self.is_kept_row(branch) && *reply == self.row_says(branch, request)? {
+        if self.is_kept_row(branch) && same(reply, &self.row_says(branch, request)?) {
             return Ok(());
         }
         for mut ledger in self.possible(branch) {
@@ -97,11 +106,20 @@ impl Model {
         self.did.get(&branch) == Some(&Did::Committed)
     }
 
+    /// Whether the branch's transaction is below the watermark.
+    pub(super) fn is_over(&self, branch: BranchId) -> bool {
+        let id = branch.transaction();
+        let watermark = self.watermarks.get(&id.coordinator());
+        watermark.is_some_and(|over| (id.epoch(), id.sequence()) < *over)
+    }
+
     /// What the ledger may be by now, the likeliest first.
     fn possible(&self, branch: BranchId) -> Vec<Ledger> {
         let mut all = vec![self.ledger.clone()];
-        let Some(Row::Working { read_only }) = self.ledger.row(branch) else {
-            return all;
+        let read_only = match self.ledger.row(branch) {
+            Some(Row::Working { read_only }) => read_only,
+            None => false,
+            Some(Row::Prepared | Row::Committed | Row::Excluded) => return all,
         };
         if read_only {
             // Participants need not tell.
@@ -110,10 +128,7 @@ impl Model {
                 all.push(ledger);
             }
         }
-        let id = branch.transaction();
-        let opened = self.epochs.get(&id.coordinator());
-        if opened.is_some_and(|opened| id.epoch() < *opened) {
-            // Nobody is left who works in it: it may be ended, with a tombstone or without.
+        if self.orphans.contains(&branch) {
             let mut lost = self.ledger.clone();
             lost.lose(branch);
             let mut excluded = self.ledger.clone();
@@ -134,10 +149,7 @@ impl Model {
 
     /// Whether the branch's row may be there although the ledger has dropped it.
     fn is_kept_row(&self, branch: BranchId) -> bool {
-        let id = branch.transaction();
-        let watermark = self.watermarks.get(&id.coordinator());
-        let over = watermark.is_some_and(|over| (id.epoch(), id.sequence()) < *over);
-        over && self.did.contains_key(&branch) && self.ledger.row(branch).is_none()
+        self.is_over(branch) && self.did.contains_key(&branch) && self.ledger.row(branch).is_none()
     }
 
     /// What a row answers.
