@@ -64,10 +64,10 @@ async fn what_is_prepared_survives_a_killed_server() {
 }
 
 fn why(error: ParticipantOpenError) -> MysqlUnfit {
-    let ParticipantOpenError::Unfit(why) = &error else {
-        panic!("{error:?}");
+    let ParticipantOpenError::Unfit(why) = error else {
+        panic!("not unfit");
     };
-    why.downcast_ref::<MysqlUnfit>().unwrap().clone()
+    *why.downcast::<MysqlUnfit>().unwrap()
 }
 
 #[tokio::test]
