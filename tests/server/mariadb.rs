@@ -179,9 +179,9 @@ fn upgrade<T>(shared: &Mutex<Weak<T>>, make: impl FnOnce() -> T) -> Arc<T> {
     if let Some(there) = shared.upgrade() {
         return there;
     }
-    let made = Arc::new(make());
-    *shared = Arc::downgrade(&made);
-    made
+    let new = Arc::new(make());
+    *shared = Arc::downgrade(&new);
+    new
 }
 
 /// The server refuses to run as root, so it runs as the user that its package makes.

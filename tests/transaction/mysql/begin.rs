@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::task::{Context, Waker};
 
-use tripod::transaction::participant::{Enlist, Participant, ParticipantError, Settled, Vote};
+use tripod::transaction::participant::{
+    Enlist, Participant, ParticipantError, Report, Settled, Vote,
+};
 
 use super::{ABORTED, COMMITTED, Scene, no};
 
@@ -304,12 +306,11 @@ async fn requests_may_be_dropped_at_any_await() {
             };
             let _ = polled(request, after).await;
             let report = scene.shop.settle(branch).await.unwrap();
-            let report = match report {
-                tripod::transaction::participant::Report::Prepared => {
-                    assert!(commits);
-                    scene.shop.commit(branch).await.unwrap()
-                }
-                report => report,
+            let report = if report == Report::Prepared {
+                assert!(commits);
+                scene.shop.commit(branch).await.unwrap()
+            } else {
+                report
             };
             let committed = report == COMMITTED;
             assert!(committed || report == ABORTED, "{report:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripod::transaction::participant::{Participant, ParticipantError, Report, Vote};
+use tripod::transaction::participant::{Participant, ParticipantError, Report};
 
 use super::{ABORTED, COMMITTED, Scene, fails, no, run, xid};
 

@@ -15,14 +15,13 @@ async fn what_others_prepared_is_never_touched() {
     let [global, qualifier, _] = name.split(',').collect::<Vec<_>>().try_into().unwrap();
     let short = &global[..global.len() - 3];
     let foreign = [
-        // Another format, and none.
-        format!("{global},{qualifier},1953655153"),
-        format!("{global},{qualifier}"),
+        // Another format, and none. The server itself does not tell formats apart.
+        format!("{global},X'0007',1953655153"),
+        format!("{global},X'0008'"),
         // Other lengths, of ours in all.
         format!("{short}',{qualifier},1953655152"),
         format!("{short}',X'000000',1953655152"),
         format!("{global},'',1953655152"),
-        "'','',1953655152".to_owned(),
         format!("X'{}',X'{}',1953655152", "ff".repeat(64), "ff".repeat(64)),
         // Epoch 0, which nobody has.
         format!("X'{}{:032x}',X'0000',1953655152", scene.coordinator, 1),

@@ -105,7 +105,7 @@ impl Scene {
 
     fn balance(&self) -> u64 {
         let sql = format!("SELECT balance FROM account WHERE id = {}", self.account);
-        self.server.query(&sql)[0].parse().unwrap()
+        self.server.query(&sql).concat().parse().unwrap()
     }
 
     /// How many rows of this coordinator there are.

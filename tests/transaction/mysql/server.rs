@@ -55,16 +55,19 @@ async fn what_is_prepared_survives_a_killed_server() {
     let server = Arc::get_mut(&mut scene.server).unwrap();
     server.kill();
     server.restart();
+    // On a connection that has not noticed.
+    let error = scene.shop.settle(commits).await.unwrap_err();
+    assert!(matches!(error, ParticipantError::Unknown(_)), "{error:?}");
     assert_eq!(scene.shop.settle(commits).await.unwrap(), COMMITTED);
     assert_eq!(scene.shop.settle(aborts).await.unwrap(), ABORTED);
     assert_eq!(scene.balance(), 1);
 }
 
 fn why(error: ParticipantOpenError) -> MysqlUnfit {
-    match error {
-        ParticipantOpenError::Unfit(why) => why.downcast_ref::<MysqlUnfit>().unwrap().clone(),
-        other => panic!("{other:?}"),
-    }
+    let ParticipantOpenError::Unfit(why) = error else {
+        panic!("not unfit");
+    };
+    *why.downcast::<MysqlUnfit>().unwrap()
 }
 
 #[tokio::test]
@@ -299,8 +302,8 @@ async fn tls_is_spoken_with_whom_it_trusts() {
 #[test]
 fn handles_may_go_anywhere() {
     fn anywhere<T: Clone + Send + Sync + 'static>() {}
-    anywhere::<MysqlParticipant>();
     fn moves<T: Send + 'static>() {}
+    anywhere::<MysqlParticipant>();
     moves::<tripod::transaction::participant::MysqlBranch>();
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::failure::MysqlError;
 use super::live::{Lent, Slot};
 
-/// A branch on MariaDB or MySQL that works: an XA transaction on a connection of its own.
+/// A branch on `MariaDB` or `MySQL` that works: an XA transaction on a connection of its own.
 ///
 /// Statements are prepared and run one at a time; parameters and rows are those of the crate
 /// `mysql_async`. What would commit by itself, `COMMIT` or `CREATE TABLE` for two, the server

@@ -37,7 +37,7 @@ pub(super) const LIMITS: Limits = Limits {
     lock_wait: Duration::from_secs(10),
 };
 
-/// Connects to MariaDB or MySQL; made by
+/// Connects to `MariaDB` or `MySQL`; made by
 /// [`MysqlParticipant::connect`], and awaited.
 #[must_use = "nothing is connected before it is awaited"]
 pub struct ConnectMysql {
@@ -99,8 +99,8 @@ impl ConnectMysql {
         self
     }
 
-    /// How long a statement of a branch may run; at first a minute. MySQL itself ends only
-    /// `SELECT`s, after milliseconds, and MariaDB any, after whole seconds; this side waits for the
+    /// How long a statement of a branch may run; at first a minute. `MySQL` itself ends only
+    /// `SELECT`s, after milliseconds, and `MariaDB` any, after whole seconds; this side waits for the
     /// same time and [`answer_limit`](Self::answer_limit), and then loses the branch.
     pub fn statement_limit(mut self, time: Duration) -> Self {
         self.limits.statement = time;

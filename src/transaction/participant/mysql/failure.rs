@@ -157,10 +157,14 @@ const UNTRUSTED: &str = "the certificates will not do, the server's or our own";
 /// Whether what the server showed was not accepted.
 fn is_of_tls(error: &std::io::Error) -> bool {
     let inner = error.get_ref();
-    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 impl From<DriverError> for MysqlError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the client's, and what is not known of it is unknown"
+    )]
     fn from(error: DriverError) -> Self {
         match error {
             DriverError::ConnectionClosed => Self(Kind::Broken("it is closed".into())),

@@ -150,11 +150,11 @@ impl Inner {
         let session = held.session();
         let rollback = format!("XA ROLLBACK {}", xid::name(branch));
         let report = loop {
-            if self.is_listed(session, branch).await? {
-                if let Finished::NotFound = finish(session, &rollback).await? {
-                    sleep(OWNED).await;
-                    continue;
-                }
+            if self.is_listed(session, branch).await?
+                && let Finished::NotFound = finish(session, &rollback).await?
+            {
+                sleep(OWNED).await;
+                continue;
             }
             match self.tables.bury(session, branch, true).await? {
                 Tombstone::Stands | Tombstone::Over => break Report::Did(Outcome::Aborted),

@@ -1,4 +1,4 @@
-//! Participants on MariaDB and MySQL: XA transactions, and rows that prove what they did.
+//! Participants on `MariaDB` and `MySQL`: XA transactions, and rows that prove what they did.
 
 mod begin;
 mod branch;
@@ -38,7 +38,7 @@ pub use failure::MysqlError;
 pub use fit::Unfit as MysqlUnfit;
 pub use migrate::MigrateMysql;
 
-/// A participant on a MariaDB server, 10.5.2 or later, or a MySQL server, 8.0 or later.
+/// A participant on a `MariaDB` server, 10.5.2 or later, or a `MySQL` server, 8.0 or later.
 ///
 /// Each branch is an XA transaction on a connection of its own. It writes its outcome row, in the
 /// tables that [`migrate`](Self::migrate) creates, in its own transaction.
@@ -74,7 +74,7 @@ pub use migrate::MigrateMysql;
 /// GRANT SELECT, INSERT, UPDATE ON tripod.participant_fence TO billing;
 /// ```
 ///
-/// On MySQL also `XA_RECOVER_ADMIN` on `*.*`. MariaDB lets everybody list prepared branches, and
+/// On `MySQL` also `XA_RECOVER_ADMIN` on `*.*`. `MariaDB` lets everybody list prepared branches, and
 /// end them.
 ///
 /// # What it does not give
@@ -85,7 +85,7 @@ pub use migrate::MigrateMysql;
 ///   *and begins again by its own name* is not noticed.
 /// - A server that lies about its disk, or replicas that lag: what failed over to them is lost.
 ///   `innodb_flush_log_at_trx_commit` must be 1, and is looked at.
-/// - MySQL was not tried, only MariaDB 10.11.
+/// - `MySQL` was not tried, only `MariaDB` 10.11.
 ///
 /// # Cost
 ///
@@ -94,7 +94,7 @@ pub use migrate::MigrateMysql;
 /// connecting, a branch takes 4 round trips to begin; 4 to be prepared; 2 to commit; and 4 to
 /// commit in one phase.
 ///
-/// [`SqlConnection`](super::SqlConnection) does not serve here: a connection of another driver
+/// There is no way to bring a connection of your own: a connection of another driver
 /// would have to be closed, not only dropped, which may return it to a pool that resets it.
 #[derive(Clone)]
 pub struct MysqlParticipant(Arc<Inner>);

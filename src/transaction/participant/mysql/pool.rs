@@ -22,7 +22,7 @@ pub(super) struct Pool {
 pub(super) struct Held<'a> {
     session: Session,
     pool: &'a Pool,
-    _permit: SemaphorePermit<'a>,
+    permit: SemaphorePermit<'a>,
 }
 
 impl Pool {
@@ -38,12 +38,12 @@ impl Pool {
 
     pub(super) async fn take(&self) -> Result<Held<'_>, MysqlError> {
         let permit = self.permits.acquire().await;
-        let _permit = permit.map_err(|_| MysqlError::ended())?;
+        let permit = permit.map_err(|_| MysqlError::ended())?;
         let session = self.session().await?;
         Ok(Held {
             session,
             pool: self,
-            _permit,
+            permit,
         })
     }
 
@@ -74,5 +74,7 @@ impl Held<'_> {
     pub(super) fn give_back(self) {
         let idle = (self.session, Instant::now());
         self.pool.idle.lock().push(idle);
+        // Not before it is there for the next.
+        drop(self.permit);
     }
 }

@@ -48,6 +48,9 @@ pub(super) enum Fence {
     Shut,
 }
 
+/// An outcome, and a fence row.
+type Seen = (Option<u8>, Option<u64>, Option<u64>, Option<u64>);
+
 type FenceRow = (u64, u64, u64);
 
 /// Epoch, sequence and number.
@@ -80,7 +83,6 @@ impl Tables {
             id.sequence(),
             branch.number(),
         );
-        type Seen = (Option<u8>, Option<u64>, Option<u64>, Option<u64>);
         let rows = session.rows::<Seen>(&sql).await?;
         let [(row, _, epoch, sequence)] = rows.as_slice() else {
             return Err(MysqlError::garbled("not one row"));
