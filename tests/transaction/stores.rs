@@ -7,7 +7,9 @@
     reason = "a failed assertion is how a test speaks; the servers have more uses than these"
 )]
 
-#[cfg(feature = "mysql")]
+#[cfg(all(feature = "conformance", feature = "mysql", feature = "postgres"))]
+mod examples;
+#[cfg(all(feature = "conformance", feature = "mysql"))]
 mod mysql;
 #[cfg(all(feature = "postgres", feature = "conformance"))]
 mod postgres;

@@ -4,6 +4,7 @@ mod begin;
 mod fence;
 mod finish;
 mod foreign;
+mod law;
 mod server;
 mod traps;
 

@@ -4,6 +4,7 @@ mod bring;
 mod crash;
 mod dropped;
 mod fence;
+mod law;
 mod open;
 mod prepare;
 mod secrets;

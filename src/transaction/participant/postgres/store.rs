@@ -1,5 +1,8 @@
 //! What is asked about branches by connections that no branch works on.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
 use crate::postgres::Pool;
@@ -16,6 +19,11 @@ const FORGOTTEN_TOGETHER: u32 = 1000;
 /// How often that is done in one call, so that it ends by itself. What is left goes in the next
 /// call.
 const FORGOTTEN_TIMES: u32 = 100;
+
+/// How often, and how soon, one is looked at again that another session is just ending: a second
+/// in all, and mostly a few milliseconds.
+const BUSY_TRIES_MAX: u32 = 100;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The rows of the participant.
 #[derive(Clone)]
@@ -115,17 +123,25 @@ impl Store {
             Outcome::Aborted => "ROLLBACK PREPARED",
         };
         let link = Link::new(&self.0).await?;
-        // Outside of a transaction: the server wants it so.
-        match link.ask(&format!("{verb} '{}'", text::gid(branch))).await {
-            Ok(_) => {
-                link.give_back();
-                Ok(Finished::Done)
+        let finish = format!("{verb} '{}'", text::gid(branch));
+        let mut tries = 0;
+        loop {
+            // Outside of a transaction: the server wants it so.
+            match link.ask(&finish).await {
+                Ok(_) => {
+                    link.give_back();
+                    return Ok(Finished::Done);
+                }
+                Err(unknown) if unknown.is(&SqlState::UNDEFINED_OBJECT) => {
+                    link.give_back();
+                    return Ok(Finished::NotThere);
+                }
+                Err(busy) if is_busy(&busy) && tries < BUSY_TRIES_MAX => {
+                    tries += 1;
+                    sleep(BUSY_PAUSE).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(unknown) if unknown.is(&SqlState::UNDEFINED_OBJECT) => {
-                link.give_back();
-                Ok(Finished::NotThere)
-            }
-            Err(error) => Err(error),
         }
     }
 
@@ -174,6 +190,11 @@ impl Store {
         link.give_back();
         Ok(cells)
     }
+}
+
+/// Another session is just ending it.
+fn is_busy(trouble: &Trouble) -> bool {
+    trouble.is(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
 }
 
 fn known(word: Option<&str>) -> Result<Known, Trouble> {
