@@ -12,7 +12,7 @@ const TTL: Duration = Duration::from_millis(300);
 /// The resource: it remembers the highest fencing floor that it has seen.
 type Account = Mutex<FenceGate<i64>>;
 
-pub(crate) async fn tour() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn tour() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!(
         "A lock is a lease: it ends by itself {TTL:?} after its holder was last heard of, so a\n\
          dead holder blocks nobody for long. Each grant has a fencing token, greater than the last."

@@ -1,17 +1,28 @@
-//! A short tour, without any server: a ring and what moves in it; a lock that is lost to a pause.
+//! A short tour, without any server: a ring and what moves in it; a lock that is lost to a pause;
+//! a transfer whose process is killed half-way.
 //!
 //! ```text
 //! cargo run --release --example quickstart
 //! ```
 
+#[path = "../bank_transfer/bank.rs"]
+mod bank;
 mod lock;
 mod ring;
+mod transfer;
 
 use std::error::Error;
 
-fn main() -> Result<(), Box<dyn Error>> {
+use transfer::die_at;
+
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    if let Some(directory) = transfer::doomed() {
+        return runtime.block_on(transfer::die(&directory));
+    }
     ring::tour()?;
     println!();
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(lock::tour())
+    runtime.block_on(lock::tour())?;
+    println!();
+    runtime.block_on(transfer::tour())
 }

@@ -15,7 +15,7 @@ const KEYS: [&str; 5] = [
 /// A node's payload is yours: here, the address to connect to.
 type Ring = HashRing<&'static str>;
 
-pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
+pub(crate) fn tour() -> Result<(), Box<dyn Error + Send + Sync>> {
     let ring: Ring = HashRing::builder()
         .nodes([
             node("cache-1", "eu-a", "10.0.1.1:6379")?,
@@ -49,11 +49,15 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn node(id: &str, zone: &str, address: &'static str) -> Result<Node<&'static str>, Box<dyn Error>> {
+fn node(
+    id: &str,
+    zone: &str,
+    address: &'static str,
+) -> Result<Node<&'static str>, Box<dyn Error + Send + Sync>> {
     Ok(Node::new(id)?.with_zone(zone).with_payload(address))
 }
 
-fn who_owns_what(ring: &Ring) -> Result<(), Box<dyn Error>> {
+fn who_owns_what(ring: &Ring) -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("\n{:<24}{:<26}three replicas, a zone each", "key", "owner");
     for key in KEYS {
         let owner = ring.owner(key).ok_or("no node owns keys")?;
@@ -67,7 +71,7 @@ fn who_owns_what(ring: &Ring) -> Result<(), Box<dyn Error>> {
 
 /// Counts the moved keys among many, adds up the ranges that move, and compares both with the
 /// least that has to move for the new shares by weight.
-fn what_moves(event: &str, old: &Ring, new: &Ring) -> Result<(), Box<dyn Error>> {
+fn what_moves(event: &str, old: &Ring, new: &Ring) -> Result<(), Box<dyn Error + Send + Sync>> {
     const MANY: u32 = 100_000;
     let owner = |ring: &Ring, key: &str| ring.owner(key).map(|node| node.id().clone());
     let moved = (0..MANY)

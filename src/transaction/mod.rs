@@ -1,7 +1,103 @@
 //! Transactions over several participants: what is to happen in all of them, or in none.
 //!
-//! Under construction: so far there are the ids, the [`log`], what a [`participant`] promises, and
-//! what two-phase commit decides ([`two_phase`]).
+//! Money leaves one database and arrives in another. Between the two writes a process can die, a
+//! network can fail, a disk can be full; and then the money is in neither, or in both. A
+//! [`Coordinator`](two_phase::Coordinator) sees to it that both writes happen, or none:
+//!
+//! ```
+//! use tripod::transaction::log::MemoryLog;
+//! use tripod::transaction::participant::MemoryParticipant;
+//! use tripod::transaction::two_phase::{CommitOutcome, Coordinator};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let savings = MemoryParticipant::with("savings", [("ada", 100)])?;
+//! let current = MemoryParticipant::with("current", [("ada", 0)])?;
+//! // `FileLog` keeps decisions in a directory. This one forgets them with the process.
+//! let coordinator = Coordinator::open(MemoryLog::new())
+//!     .participant(savings.clone())
+//!     .participant(current.clone())
+//!     .await?;
+//!
+//! let mut transfer = coordinator.begin().await?;
+//! let from = transfer.enlist(&savings).await?;
+//! let to = transfer.enlist(&current).await?;
+//! from.update("ada", |money| money.map(|money| money - 30)).await?;
+//! to.update("ada", |money| money.map(|money| money + 30)).await?;
+//! match transfer.commit().await {
+//!     CommitOutcome::Committed { .. } => {}
+//!     CommitOutcome::Aborted { reason, .. } => println!("nothing happened: {reason:?}"),
+//!     CommitOutcome::Unknown(id) => println!("ask later: {:?}", coordinator.inquire(id)),
+//! }
+//! assert_eq!((savings.get("ada"), current.get("ada")), (Some(70), Some(30)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! - A **[`log`]** keeps decisions: [`FileLog`](log::FileLog) in a directory of this machine, one
+//!   write and one sync shared by all who commit at the time;
+//!   [`MemoryLog`](log::MemoryLog) for tests.
+//! - A **[`participant`]** keeps branches: a database, a file, whatever can promise to commit later
+//!   and keep the promise. `PostgresParticipant` and `MysqlParticipant` are behind the features
+//!   `postgres` and `mysql`; [`MemoryParticipant`](participant::MemoryParticipant) is for tests and
+//!   examples; [`Blocking`](participant::Blocking) adapts what blocks; the example `bank_transfer`
+//!   writes one by hand.
+//! - **[`two_phase`]** decides, and is where it stands what is written when.
+//!
+//! # Guarantees
+//!
+//! - All branches commit, or none, whatever dies and comes back: coordinator, participants, both,
+//!   again during recovery.
+//! - Nobody is told that a transaction committed before the decision is durable. It never changes.
+//! - What is not known is not taken for a failure: it is asked for again, or waits visibly, with
+//!   its age and its reason ([`list`](two_phase::Coordinator::list)), and is never forgotten by age.
+//! - A copy of the log from the past, or a coordinator that another has replaced, decides nothing:
+//!   participants and log refuse it.
+//! - A future that is dropped, at any await, strands nothing.
+//!
+//! # What it does not guarantee
+//!
+//! - **Isolation.** Between the first branch's commit and the last one's, a reader of both sees one
+//!   of them only. Each database isolates its own branch, and no more.
+//! - **Progress without the coordinator.** A branch that has voted yes holds its locks until its
+//!   coordinator, or the next process that opens the log, tells it what was decided. Lose the log,
+//!   and a human decides ([`participant`] says how to find such branches).
+//! - **Effects outside of participants.** A mail that was sent is not taken back.
+//! - **Anything against an operator** who commits or rolls back a prepared branch by hand. It is
+//!   noticed, recorded and shown, and not undone.
+//!
+//! # When to use it
+//!
+//! Two-phase commit is for a few writes that take milliseconds, in databases that can prepare: it
+//! holds locks throughout. For work of seconds or days, or with services that cannot prepare, what
+//! was done has to be compensated instead.
+//!
+//! # Operating
+//!
+//! - Open the coordinator with every participant that its log has ever named, also when little is
+//!   to be done: recovery runs by itself then, and scans go on for as long as it lives.
+//!   [`participants`](two_phase::Coordinator::participants) tells whom it misses.
+//! - Keep the log on a disk of its own if commits should be fast, and never on one that forgets
+//!   what was synced. [`FileLog`](log::FileLog) says how to back it up. It does not grow with
+//!   time, only with what is unfinished.
+//! - Watch [`list`](two_phase::Coordinator::list) with
+//!   [`Filter::InDoubt`](two_phase::Filter::InDoubt), and
+//!   [`stats`](two_phase::Coordinator::stats). What is parked needs somebody: look at the branch's
+//!   error, mend its cause, and [`retry`](two_phase::Coordinator::retry); or do by hand what has to
+//!   be done, and say so by [`resolve`](two_phase::Coordinator::resolve).
+//!
+//! # Cost
+//!
+//! One forced write a transaction, shared by those who commit at the same time; two rounds of
+//! requests, each to all participants at once. None of either for a transaction that only read, and
+//! no forced write where one participant was enlisted. `cargo bench --bench transaction` measures it.
+//!
+//! # Sources
+//!
+//! Gray and Reuter: *Transaction processing: concepts and techniques*, 1993, chapters 10 to 12;
+//! and those at [`two_phase`].
 
 mod id;
 pub mod log;
