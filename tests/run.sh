@@ -73,7 +73,7 @@ echo "$tree"
 count=$(echo "$tree" | wc -l)
 echo "$count crates"
 [ "$count" -le 45 ] || { echo "the default tree has $count crates, more than 45" >&2; exit 1; }
-for optional in crc32fast etcd-client md-5 redis serde tokio-postgres zookeeper-client; do
+for optional in crc32fast etcd-client md-5 mysql_async redis serde tokio-postgres zookeeper-client; do
     if echo "$tree" | grep -q "^$optional "; then
         echo "$optional must not be in the default tree" >&2
         exit 1
@@ -86,8 +86,8 @@ cargo bench --locked --no-run
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
-step "tests: default features"
-cargo test --locked
+step "documentation's examples: default features"
+cargo test --locked --doc
 step "tests: all features"
 cargo test --locked --all-features
 step "simulation of locks, optimised: 100,000 schedules"
