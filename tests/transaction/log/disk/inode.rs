@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::SECTOR;
+use super::{Dice, SECTOR};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
@@ -34,6 +34,20 @@ impl Inode {
                 grow(&mut self.durable, end);
             }
             self.durable[start..end].copy_from_slice(&self.cache[start..end]);
+        }
+    }
+
+    /// Flips bits, in some dirty sectors, of bytes that are not durable.
+    pub(super) fn garble(&mut self, dice: &mut Dice) {
+        for sector in &self.dirty {
+            let end = ((sector + 1) * SECTOR).min(self.cache.len());
+            let new = (sector * SECTOR..end)
+                .filter(|at| self.durable.get(*at) != self.cache.get(*at))
+                .collect::<Vec<_>>();
+            if !new.is_empty() && dice.coin() {
+                let at = new[usize::try_from(dice.below(new.len() as u64)).unwrap()];
+                self.cache[at] ^= 1 << dice.below(8);
+            }
         }
     }
 
