@@ -94,10 +94,6 @@ impl Counts {
         self.0[count as usize] += times;
     }
 
-    pub fn of(&self, count: Count) -> u64 {
-        self.0[count as usize]
-    }
-
     pub fn merge(&mut self, other: &Self) {
         for (sum, more) in self.0.iter_mut().zip(other.0) {
             *sum += more;

@@ -54,10 +54,6 @@ impl Distant {
         all.collect()
     }
 
-    pub fn index(&self) -> usize {
-        self.node.index
-    }
-
     fn fate(&self) -> Fate {
         let world = &self.world;
         let weather = world.weather();

@@ -298,7 +298,7 @@ pub async fn open(log: Watched, participants: &[Distant]) -> Result<Coordinator,
         .open_timeout(ms(50))
         .retry_pause_max(ms(100))
         .scan_interval(ms(150))
-        .transactions_max(12);
+        .transactions_max(32);
     let opening = participants
         .iter()
         .fold(opening, |opening, it| opening.participant(it.clone()));

@@ -124,7 +124,7 @@ impl Process {
             return;
         }
         world.say(|| format!("process {} dies: {why}", self.number));
-        if !self.serves.load(Ordering::Relaxed) {
+        if self.number > 0 && !self.serves.load(Ordering::Relaxed) {
             world.count(Count::CrashInRecovery);
         }
         if self.decided.lock().values().any(|orders| *orders == 0) {

@@ -57,8 +57,12 @@ impl<V> State<V> {
         Ok(())
     }
 
-    /// Begins a branch. Again, it is the same.
+    /// Begins a branch. Again, it is the same. Of an earlier epoch, it is refused: nobody is left
+    /// who would end it.
     pub(super) fn work(&mut self, branch: BranchId) -> Result<(), Settled> {
+        if self.ledger.is_fenced(branch) {
+            return Err(Settled(branch));
+        }
         let known = self.branches.get(&branch);
         if known.is_some_and(|work| !work.prepared) {
             return Ok(());
