@@ -46,7 +46,7 @@ impl Foreign {
 pub async fn comes_to_an_end(life: &Life) {
     let world = &life.world;
     // The last requests that were under way land meanwhile.
-    sleep(ms(2 * LATEST)).await;
+    sleep(ms(3 * LATEST)).await;
     let serving = serving(life).await;
     let Some(coordinator) = serving else {
         world.wrong("nobody serves".into());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tripod::transaction::participant::{
     Enlist, MemoryBranch, MemoryParticipant, Opening, Outcome, Participant, ParticipantError,
     ParticipantOpenError, Reply, Report, Request, Vote,
@@ -13,7 +13,7 @@ use tripod::transaction::{BranchId, CoordinatorId, Epoch};
 
 use crate::counts::Count;
 use crate::flaw::Flaw;
-use crate::world::{World, ms};
+use crate::world::{LATEST, World, ms};
 
 /// What every participant holds at first under [`POT`].
 pub const POT_FIRST: i64 = 100;
@@ -56,6 +56,8 @@ struct Seen {
     scanned: u64,
     watermark: Option<(Epoch, u64)>,
     unreachable: Option<Instant>,
+    /// Branches that are being prepared: listed and settled from then on.
+    hidden: BTreeMap<BranchId, Instant>,
     branches: BTreeMap<BranchId, Track>,
 }
 
@@ -131,7 +133,15 @@ impl Node {
                 Said::Works(works)
             }
             Call::Ask(branch, request) => {
+                while let Some(until) = self.hidden(branch) {
+                    sleep_until(until).await;
+                }
                 let reply = self.ask(world, branch, request).await;
+                if matches!(reply, Ok(Reply::Vote(Vote::Prepared)))
+                    && world.chance(world.weather().late)
+                {
+                    self.take_time(world, branch).await;
+                }
                 if let Ok(reply) = &reply {
                     self.watch(world, from, branch, request, reply);
                 }
@@ -142,7 +152,9 @@ impl Node {
                 if !self.lists || world.has(Flaw::ListsNothing) {
                     Said::Found(Vec::new())
                 } else {
-                    Said::Found(self.store.in_doubt(coordinator, before).await.unwrap())
+                    let mut found = self.store.in_doubt(coordinator, before).await.unwrap();
+                    found.retain(|branch| self.hidden(*branch).is_none());
+                    Said::Found(found)
                 }
             }
             Call::Forget(coordinator, watermark) => {
@@ -158,6 +170,30 @@ impl Node {
         };
         world.say(|| format!("node {} {call:?} of epoch {from}: {said:?}", self.index));
         said
+    }
+
+    /// Until when nobody sees that a branch is prepared.
+    fn hidden(&self, branch: BranchId) -> Option<Instant> {
+        let seen = self.seen.lock();
+        let until = seen.hidden.get(&branch).copied();
+        until.filter(|until| *until > Instant::now())
+    }
+
+    /// Takes its time to prepare a branch: a scan may pass meanwhile.
+    async fn take_time(&self, world: &World, branch: BranchId) {
+        let until = Instant::now() + ms(world.within(20, LATEST));
+        let epoch = branch.transaction().epoch().as_u64();
+        let before = {
+            let mut seen = self.seen.lock();
+            seen.hidden.insert(branch, until);
+            seen.scanned
+        };
+        sleep_until(until).await;
+        let mut seen = self.seen.lock();
+        seen.hidden.remove(&branch);
+        if before <= epoch && epoch < seen.scanned {
+            world.count(Count::LatePrepare);
+        }
     }
 
     fn excludes(&self, branch: BranchId) -> bool {
@@ -244,14 +280,11 @@ impl Node {
         let mut seen = self.seen.lock();
         let id = branch.transaction();
         let below = seen.watermark.is_some_and(|mark| (id.epoch(), id.sequence()) < mark);
-        let (scanned, opened) = (seen.scanned, seen.opened);
+        let opened = seen.opened;
         let track = seen.branches.entry(branch).or_default();
         let new = track.did.is_none();
         match (request, reply) {
             (Request::Prepare, Reply::Vote(Vote::Prepared)) => {
-                if id.epoch().as_u64() < scanned && !track.prepared {
-                    world.count(Count::LatePrepare);
-                }
                 track.prepared = true;
             }
             (Request::Prepare, _) | (Request::CommitOnePhase, Reply::Report(Report::Did(_)))

@@ -149,6 +149,14 @@ impl<V> State<V> {
 
     pub(super) fn forget(&mut self, coordinator: CoordinatorId, watermark: (Epoch, u64)) {
         self.ledger.forget(coordinator, watermark);
+        // A late repeat began it again after it had voted that it is over.
+        for branch in self.working() {
+            let id = branch.transaction();
+            let over = (id.epoch(), id.sequence()) < watermark;
+            if id.coordinator() == coordinator && over {
+                self.answer(branch, Request::Abort);
+            }
+        }
     }
 
     pub(super) fn crash(&mut self) {
