@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tripod::transaction::log::{FileLog, FileLogOptions, MemoryLog, TransactionLog};
-use tripod::transaction::two_phase::{Coordinator, OpenError};
+use tripod::transaction::two_phase::{BeginError, Coordinator, OpenError};
 
 use crate::client::{Client, WORK, operate, reckon};
 use crate::counts::Count;
@@ -249,6 +249,16 @@ impl Life {
                 self.world.count(Count::PowerCut);
             }
         }
+    }
+
+    /// Whether a zombie has taken over from all that were opened here.
+    pub async fn is_superseded(&self) -> bool {
+        let mut superseded = !self.coordinators.is_empty();
+        for coordinator in &self.coordinators {
+            let begun = coordinator.begin().await;
+            superseded &= matches!(begun, Err(BeginError::Superseded));
+        }
+        superseded
     }
 
     /// Nothing fails any more.

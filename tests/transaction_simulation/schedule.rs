@@ -133,7 +133,11 @@ async fn tell(world: &Arc<World>, mut random: Random) {
         zombie.end(Loss::Nothing).await;
     }
     let mut life = match last {
-        Some(life) => life,
+        Some(life) if !life.is_superseded().await => life,
+        Some(life) => {
+            life.end(Loss::Nothing).await;
+            Life::start(world, lives, &place, &latest, &Plan::default())
+        }
         None => Life::start(world, lives, &place, &latest, &Plan::default()),
     };
     life.heal();

@@ -37,9 +37,11 @@ impl Inode {
         }
     }
 
-    /// Flips bits, in some dirty sectors, of bytes that are not durable.
+    /// Flips bits, in some dirty sectors, of bytes that are not durable. Not in the last sector:
+    /// there is the seal of a clean shutdown, and a seal that cannot be read is damage.
     pub(super) fn garble(&mut self, dice: &mut Dice) {
-        for sector in &self.dirty {
+        let last = self.cache.len().saturating_sub(1) / SECTOR;
+        for sector in self.dirty.iter().filter(|sector| **sector != last) {
             let end = ((sector + 1) * SECTOR).min(self.cache.len());
             let new = (sector * SECTOR..end)
                 .filter(|at| self.durable.get(*at) != self.cache.get(*at))
