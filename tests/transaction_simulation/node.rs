@@ -1,6 +1,7 @@
 //! A participant at its end of the network: what lands there, and what that shows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,13 +23,26 @@ pub const POT_FIRST: i64 = 100;
 pub const POT: &str = "pot";
 
 /// A request on the way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Call {
     Open(Opening),
     Work(BranchId),
     Ask(BranchId, Request),
     InDoubt(CoordinatorId, Epoch),
     Forget(CoordinatorId, (Epoch, u64)),
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Which call it was is drawn from the system's randomness.
+            Self::Open(_) => write!(f, "open"),
+            Self::Work(branch) => write!(f, "work {branch}"),
+            Self::Ask(branch, request) => write!(f, "{request:?} {branch}"),
+            Self::InDoubt(_, before) => write!(f, "in doubt before {before}"),
+            Self::Forget(_, watermark) => write!(f, "forget {watermark:?}"),
+        }
+    }
 }
 
 /// The answer to it.

@@ -97,6 +97,7 @@ async fn tell(world: &Arc<World>, mut random: Random) {
         let dead = life.process.is_dead();
         let shared = matches!(place, Place::Shared(_));
         if !dead && number + 1 == lives && random.chance(400) {
+            life.heal();
             last = Some(life);
             break;
         }

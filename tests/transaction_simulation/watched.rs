@@ -134,10 +134,10 @@ impl TransactionLog for Watched {
             self.alive().await;
             let opened = self.poked(self.inner.open(hint), None).await?;
             let (epoch, persistence) = (opened.epoch(), opened.persistence());
-            self.world
-                .say(|| format!("process {} opened {opened:?}", self.process.number));
             self.latest.store(epoch.as_u64(), Ordering::Relaxed);
             let mut live = opened.into_live();
+            let number = self.process.number;
+            self.world.say(|| format!("process {number} opened in {epoch}: {live:?}"));
             if self.world.has(Flaw::DropsOldRecords) {
                 let young = |it: &LiveRecord| {
                     let fact = matches!(it.record().subject(), Subject::Fact(_));

@@ -192,7 +192,8 @@ async fn perform(engine: &Engine, run: &Run, job: Job) -> Done {
     match job {
         Job::Ask { branch, request } => Done::Event(ask(run, branch, request).await),
         Job::Pause { branch, failures } => {
-            sleep(pause(failures, engine.options.retry_pause_max)).await;
+            let of = BranchId::new(run.id, branch);
+            sleep(pause(of, failures, engine.options.retry_pause_max)).await;
             Done::Event(Event::Retry { branch })
         }
         Job::Append(records) => Done::Appended(append(engine, run, records).await),
@@ -241,7 +242,7 @@ async fn append(engine: &Engine, run: &Run, records: Vec<Record>) -> Vec<Event> 
             Ok(()) => return records.into_iter().map(Event::Durable).collect(),
             // Whatever was recovered has no space set aside. There will be room again.
             Err(true) if engine.serves() && kinds.iter().all(can_wait) => {
-                sleep(pause(failures, engine.options.retry_pause_max)).await;
+                sleep(pause(run.id, failures, engine.options.retry_pause_max)).await;
                 failures = failures.saturating_add(1);
             }
             Err(true) => return kinds.into_iter().map(Event::NotWritten).collect(),
