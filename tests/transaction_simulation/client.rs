@@ -79,7 +79,8 @@ impl Client {
         drop(hoard);
     }
 
-    async fn begin(&mut self) -> Option<(ActiveTransaction, usize)> {
+    /// Begins one, and gives it a number.
+    pub async fn begin(&mut self) -> Option<(ActiveTransaction, usize)> {
         let world = &self.world;
         match self.coordinator.begin().await {
             Ok(active) => {
@@ -230,7 +231,7 @@ impl Client {
         }
     }
 
-    async fn commit(&self, active: ActiveTransaction, number: usize) {
+    pub async fn commit(&self, active: ActiveTransaction, number: usize) {
         let world = &self.world;
         world.deals.lock().all[number].asked = true;
         let outcome = active.commit().await;

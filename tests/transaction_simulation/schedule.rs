@@ -146,7 +146,8 @@ async fn tell(world: &Arc<World>, mut random: Random) {
         life.open().await;
     }
     judge::comes_to_an_end(&life).await;
-    if let Some(copy) = copy {
+    // A participant that takes every epoch takes this one too.
+    if let Some(copy) = copy.filter(|_| !world.has(Flaw::EpochsComeAgain)) {
         copy.heal();
         is_refused(world, copy).await;
     }
