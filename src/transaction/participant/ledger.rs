@@ -271,7 +271,8 @@ impl Ledger {
         Report::Did(Outcome::Aborted)
     }
 
-    fn is_fenced(&self, branch: BranchId) -> bool {
+    /// Whether the branch's coordinator was opened in a later epoch.
+    pub(super) fn is_fenced(&self, branch: BranchId) -> bool {
         let id = branch.transaction();
         let seen = self.coordinators.get(&id.coordinator());
         seen.is_some_and(|seen| id.epoch() < seen.epoch)

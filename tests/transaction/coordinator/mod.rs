@@ -4,6 +4,7 @@ mod commits;
 mod faulty;
 mod operators;
 mod recovers;
+mod simulated;
 
 use std::sync::Arc;
 use std::time::Duration;

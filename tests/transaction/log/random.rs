@@ -26,9 +26,10 @@ pub(super) fn number(name: &str, default: u64) -> u64 {
 }
 
 fn loss(dice: &mut Dice) -> Loss {
-    match dice.below(4) {
+    match dice.below(5) {
         0 => Loss::Nothing,
         1 => Loss::Everything,
+        2 => Loss::Garbled(dice.next()),
         _ => Loss::Some(dice.next()),
     }
 }

@@ -57,8 +57,12 @@ impl<V> State<V> {
         Ok(())
     }
 
-    /// Begins a branch. Again, it is the same.
+    /// Begins a branch. Again, it is the same. Of an earlier epoch, it is refused: nobody is left
+    /// who would end it.
     pub(super) fn work(&mut self, branch: BranchId) -> Result<(), Settled> {
+        if self.ledger.is_fenced(branch) {
+            return Err(Settled(branch));
+        }
         let known = self.branches.get(&branch);
         if known.is_some_and(|work| !work.prepared) {
             return Ok(());
@@ -145,6 +149,14 @@ impl<V> State<V> {
 
     pub(super) fn forget(&mut self, coordinator: CoordinatorId, watermark: (Epoch, u64)) {
         self.ledger.forget(coordinator, watermark);
+        // A late repeat began it again after it had voted that it is over.
+        for branch in self.working() {
+            let id = branch.transaction();
+            let over = (id.epoch(), id.sequence()) < watermark;
+            if id.coordinator() == coordinator && over {
+                self.answer(branch, Request::Abort);
+            }
+        }
     }
 
     pub(super) fn crash(&mut self) {

@@ -140,6 +140,7 @@ impl ActiveTransaction {
         let mut actions = actions;
         if let [Action::Append(record)] = actions.as_slice() {
             let record = record.clone();
+            let _turn = self.run.append_turn().await;
             let event = match self
                 .engine
                 .append(&self.run, std::slice::from_ref(&record))

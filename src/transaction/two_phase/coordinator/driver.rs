@@ -192,7 +192,8 @@ async fn perform(engine: &Engine, run: &Run, job: Job) -> Done {
     match job {
         Job::Ask { branch, request } => Done::Event(ask(run, branch, request).await),
         Job::Pause { branch, failures } => {
-            sleep(pause(failures, engine.options.retry_pause_max)).await;
+            let of = BranchId::new(run.id, branch);
+            sleep(pause(of, failures, engine.options.retry_pause_max)).await;
             Done::Event(Event::Retry { branch })
         }
         Job::Append(records) => Done::Appended(append(engine, run, records).await),
@@ -233,10 +234,27 @@ async fn ask(run: &Run, branch: u16, request: Request) -> Event {
 
 /// Appends records, and tells the fate of each.
 async fn append(engine: &Engine, run: &Run, records: Vec<Record>) -> Vec<Event> {
+    let _turn = run.append_turn().await;
     let kinds: Vec<RecordKind> = records.iter().map(Record::kind).collect();
-    match engine.append(run, &records).await {
-        Ok(()) => records.into_iter().map(Event::Durable).collect(),
-        Err(certain) if certain => kinds.into_iter().map(Event::NotWritten).collect(),
-        Err(_) => kinds.into_iter().map(Event::Failed).collect(),
+    let mut failures = 0;
+    loop {
+        match engine.append(run, &records).await {
+            Ok(()) => return records.into_iter().map(Event::Durable).collect(),
+            // Whatever was recovered has no space set aside. There will be room again.
+            Err(true) if engine.serves() && kinds.iter().all(can_wait) => {
+                sleep(pause(run.id, failures, engine.options.retry_pause_max)).await;
+                failures = failures.saturating_add(1);
+            }
+            Err(true) => return kinds.into_iter().map(Event::NotWritten).collect(),
+            Err(false) => return kinds.into_iter().map(Event::Failed).collect(),
+        }
+    }
+}
+
+/// Whether nothing but the end of the transaction waits for a record of this kind.
+fn can_wait(kind: &RecordKind) -> bool {
+    match kind {
+        RecordKind::Aborted | RecordKind::Heuristic(_) | RecordKind::Ended => true,
+        RecordKind::Enlisted(_) | RecordKind::Committed | RecordKind::Resolved(_) => false,
     }
 }

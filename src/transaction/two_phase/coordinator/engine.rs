@@ -238,6 +238,11 @@ impl Engine {
         }
     }
 
+    /// Whether the log takes what there is room for, as far as is known.
+    pub(super) fn serves(&self) -> bool {
+        *self.health.borrow() == Health::Serving
+    }
+
     /// It does not get better by itself.
     pub(super) fn sicken(&self, health: Health) {
         self.health.send_if_modified(|now| {

@@ -63,7 +63,8 @@ impl Keeper {
                     let participant = self.member.participant.name();
                     tracing::warn!(%participant, %error, "participant not looked after");
                     failures += 1;
-                    pause(failures, longest)
+                    let (coordinator, epoch) = (self.engine.coordinator, self.engine.epoch);
+                    pause((coordinator, epoch, participant), failures, longest)
                 }
             };
             tokio::select! {

@@ -1,6 +1,6 @@
 //! How a coordinator goes about it.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +37,14 @@ impl Default for Options {
 /// The pause after the first failure: a few round trips.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 
-/// The pause after so many failures in a row: doubled each time up to the longest, and somewhere
-/// between a half and the whole of that, so that those who failed together do not return together.
-pub(super) fn pause(failures: u32, longest: Duration) -> Duration {
+/// The pause after so many failures in a row of something: doubled each time up to the longest, and
+/// somewhere between a half and the whole of that, so that those who failed together do not return
+/// together. Where, is drawn from what failed: ids are random enough, and a simulation repeats.
+pub(super) fn pause(of: impl Hash, failures: u32, longest: Duration) -> Duration {
     let doubled = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(failures.min(20)));
     let whole = doubled.min(longest);
-    let random = RandomState::new().hash_one(failures) % 1024;
-    let share = u32::try_from(random).unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    (of, failures).hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 1024).unwrap_or_default();
     whole / 2 + whole / 2048 * share
 }

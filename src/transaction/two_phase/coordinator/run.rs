@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{MutexGuard, Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::member::Member;
@@ -18,6 +18,8 @@ pub(super) struct Run {
     pub(super) id: TransactionId,
     pub(super) began: Instant,
     wake: Notify,
+    /// Whose records are being appended: the driver's, or those of a caller who enlists.
+    appends: tokio::sync::Mutex<()>,
     own: Mutex<Own>,
 }
 
@@ -47,6 +49,7 @@ impl Run {
             id,
             began: Instant::now(),
             wake: Notify::new(),
+            appends: tokio::sync::Mutex::new(()),
             own: Mutex::new(Own {
                 space,
                 ..Own::default()
@@ -84,6 +87,12 @@ impl Run {
     pub(super) async fn left(&self) -> Vec<Action> {
         self.wake.notified().await;
         std::mem::take(&mut self.own.lock().inbox)
+    }
+
+    /// Waits until nobody appends records of it: they go one after the other, and the fate of each
+    /// is told before the next.
+    pub(super) async fn append_turn(&self) -> MutexGuard<'_, ()> {
+        self.appends.lock().await
     }
 
     pub(super) fn await_answer(&self) -> oneshot::Receiver<Answer> {

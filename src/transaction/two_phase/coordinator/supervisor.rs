@@ -64,7 +64,10 @@ async fn reopen(shared: &Weak<Shared>) -> Option<Arc<Engine>> {
             }
         }
         failures += 1;
-        let rest = pause(failures, shared.options.retry_pause_max);
+        let engine = shared.engine();
+        let of = (engine.coordinator, engine.epoch);
+        let rest = pause(of, failures, shared.options.retry_pause_max);
+        drop(engine);
         drop(shared);
         sleep(rest).await;
     }

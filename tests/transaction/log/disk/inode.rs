@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::SECTOR;
+use super::{Dice, SECTOR};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
@@ -34,6 +34,22 @@ impl Inode {
                 grow(&mut self.durable, end);
             }
             self.durable[start..end].copy_from_slice(&self.cache[start..end]);
+        }
+    }
+
+    /// Flips bits, in some dirty sectors, of bytes that are not durable. Not in the last sector:
+    /// there is the seal of a clean shutdown, and a seal that cannot be read is damage.
+    pub(super) fn garble(&mut self, dice: &mut Dice) {
+        let last = self.cache.len().saturating_sub(1) / SECTOR;
+        for sector in self.dirty.iter().filter(|sector| **sector != last) {
+            let end = ((sector + 1) * SECTOR).min(self.cache.len());
+            let new = (sector * SECTOR..end)
+                .filter(|at| self.durable.get(*at) != self.cache.get(*at))
+                .collect::<Vec<_>>();
+            if !new.is_empty() && dice.coin() {
+                let at = new[usize::try_from(dice.below(new.len() as u64)).unwrap()];
+                self.cache[at] ^= 1 << dice.below(8);
+            }
         }
     }
 

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use inode::Inode;
 
-pub(super) use dice::Dice;
+pub(crate) use dice::Dice;
 
 /// What a disk writes as one, in bytes.
-pub(super) const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 
 /// What goes wrong at one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The power goes with the call: how much of it is done, the reboot decides.
     Crash,
     /// The call fails, and may have done a part.
@@ -28,7 +28,7 @@ pub(super) enum Fault {
 
 /// What a disk or a log on it does wrong: each must be caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(crate) enum Lie {
     SyncsNothing,
     SyncsNoNames,
     TriesAgainAfterAFailedSync,
@@ -37,13 +37,15 @@ pub(super) enum Lie {
 
 /// What a loss of power leaves of what was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(crate) enum Loss {
     /// All of it: only the process died.
     Nothing,
     /// None of it.
     Everything,
     /// Some sectors and some names.
     Some(u64),
+    /// So too, and bits are flipped in what was not synced.
+    Garbled(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -71,10 +73,10 @@ struct State {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Disk(Arc<Mutex<State>>);
+pub(crate) struct Disk(Arc<Mutex<State>>);
 
 impl Disk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(State {
             inodes: Vec::new(),
             names: BTreeMap::new(),
@@ -97,7 +99,7 @@ impl Disk {
     }
 
     /// Another disk with the same content.
-    pub(super) fn fork(&self) -> Self {
+    pub(crate) fn fork(&self) -> Self {
         let mut state = self.state();
         let State {
             inodes,
@@ -117,54 +119,54 @@ impl Disk {
         Self(Arc::new(Mutex::new(state.clone())))
     }
 
-    pub(super) fn lying(self, lie: Option<Lie>) -> Self {
+    pub(crate) fn lying(self, lie: Option<Lie>) -> Self {
         self.state().lie = lie;
         self
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.state().calls
     }
 
-    pub(super) fn is_crashed(&self) -> bool {
+    pub(crate) fn is_crashed(&self) -> bool {
         self.state().crashed
     }
 
-    pub(super) fn faults_met(&self) -> u64 {
+    pub(crate) fn faults_met(&self) -> u64 {
         self.state().faults_met
     }
 
     /// Lets the call of this number fail, counted from now on.
-    pub(super) fn fail_at(&self, call: u64, fault: Fault) {
+    pub(crate) fn fail_at(&self, call: u64, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((state.calls + call, fault));
     }
 
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.state().fault = None;
     }
 
     /// So many bytes are all that the disk holds.
-    pub(super) fn limit(&self, bytes: u64) {
+    pub(crate) fn limit(&self, bytes: u64) {
         self.state().capacity = bytes;
     }
 
-    pub(super) fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.state().used()
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.state().names.keys().cloned().collect()
     }
 
     /// The file's content, durable or not.
-    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.inodes[state.names[name]].cache.clone()
     }
 
     /// Replaces a file's content, durably.
-    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();
         state.inodes.push(Inode {
             durable: bytes.clone(),
@@ -177,7 +179,7 @@ impl Disk {
     }
 
     /// Starts the machine again; whoever used the disk before is gone.
-    pub(super) fn reboot(&self, loss: Loss) {
+    pub(crate) fn reboot(&self, loss: Loss) {
         let mut state = self.state();
         state.reboot(loss);
     }
@@ -234,6 +236,13 @@ impl State {
             Loss::Everything => self.lose(|| false),
             Loss::Some(seed) => {
                 let mut dice = Dice::new(seed);
+                self.lose(|| dice.coin());
+            }
+            Loss::Garbled(seed) => {
+                let mut dice = Dice::new(seed);
+                for inode in &mut self.inodes {
+                    inode.garble(&mut dice);
+                }
                 self.lose(|| dice.coin());
             }
         }

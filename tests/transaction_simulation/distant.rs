@@ -1,0 +1,285 @@
+//! A participant as a coordinator sees it: across a network.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tripod::BoxFuture;
+use tripod::transaction::log::Persistence;
+use tripod::transaction::participant::{
+    Enlist, MemoryBranch, Opening, Outcome, Participant, ParticipantError, ParticipantOpenError,
+    Reply, Report, Request, Vote,
+};
+use tripod::transaction::{BranchId, CoordinatorId, Epoch, ParticipantName};
+
+use crate::counts::Count;
+use crate::flaw::Flaw;
+use crate::node::{Call, Node, Said};
+use crate::process::{Moment, Process};
+use crate::world::{LATEST, World, ms};
+
+/// How long a caller waits for an answer, in milliseconds.
+const PATIENCE: u64 = 60;
+
+#[derive(Clone, Debug)]
+pub struct Distant {
+    world: Arc<World>,
+    node: Arc<Node>,
+    process: Arc<Process>,
+    /// In which its coordinator acts.
+    epoch: Arc<AtomicU64>,
+}
+
+/// What becomes of a request.
+struct Fate {
+    delay: u64,
+    lost: bool,
+    again: Option<u64>,
+    back: u64,
+    unheard: bool,
+}
+
+impl Distant {
+    pub fn all(world: &Arc<World>, process: &Arc<Process>) -> Vec<Self> {
+        let epoch = Arc::<AtomicU64>::default();
+        let nodes = world.nodes.iter();
+        let all = nodes.map(|node| Self {
+            world: Arc::clone(world),
+            node: Arc::clone(node),
+            process: Arc::clone(process),
+            epoch: Arc::clone(&epoch),
+        });
+        all.collect()
+    }
+
+    fn fate(&self) -> Fate {
+        let world = &self.world;
+        let weather = world.weather();
+        let mut delay = world.within(0, 2);
+        if world.chance(weather.late) {
+            world.count(Count::LateRequest);
+            delay = world.within(20, LATEST);
+        }
+        let duplicate = world.chance(weather.duplicate);
+        Fate {
+            delay,
+            lost: world.chance(weather.lost_request),
+            again: duplicate.then(|| world.within(0, LATEST)),
+            back: world.within(0, 2),
+            unheard: world.chance(weather.lost_answer),
+        }
+    }
+
+    /// Sends a request; `None` if no answer came.
+    async fn send(&self, call: Call) -> Option<Said> {
+        if self.passes(call) {
+            return pending().await;
+        }
+        let fate = self.fate();
+        let (reply, answer) = oneshot::channel();
+        let way = Way {
+            world: Arc::clone(&self.world),
+            node: Arc::clone(&self.node),
+            from: self.epoch.load(Ordering::Relaxed),
+            call,
+            fate,
+        };
+        // What is on its way arrives, whatever becomes of who sent it.
+        tokio::spawn(way.go(reply));
+        let answer = timeout(ms(PATIENCE), answer).await;
+        if self.process.is_dead() {
+            return pending().await;
+        }
+        answer.ok()?.ok()
+    }
+
+    /// Whether the process is dead before this is sent.
+    fn passes(&self, call: Call) -> bool {
+        let moment = match call {
+            Call::Open(_) => Moment::Introduced,
+            Call::Ask(_, Request::Prepare) => Moment::Prepare,
+            Call::Ask(_, Request::Commit) => Moment::Ordering,
+            Call::Ask(_, Request::CommitOnePhase) => Moment::OnePhase,
+            _ => return self.process.is_dead(),
+        };
+        let dead = self.process.passes(&self.world, moment);
+        if !dead && let Call::Ask(branch, Request::Commit) = call {
+            self.process.ordered(branch.transaction());
+        }
+        dead
+    }
+
+    async fn ask(&self, branch: BranchId, request: Request) -> Result<Reply, ParticipantError> {
+        match self.send(Call::Ask(branch, request)).await {
+            Some(Said::Replied(reply)) => reply,
+            _ => {
+                let did = |outcome| Ok(Reply::Report(Report::Did(outcome)));
+                match (self.world.flaw, request) {
+                    (Some(Flaw::LostVoteIsYes), Request::Prepare) => {
+                        Ok(Reply::Vote(Vote::Prepared))
+                    }
+                    (Some(Flaw::LostCommitIsDone), Request::Commit) => did(Outcome::Committed),
+                    (Some(Flaw::LostAbortIsDone), Request::Abort) => did(Outcome::Aborted),
+                    (Some(Flaw::LostOnePhaseIsAborted), Request::CommitOnePhase) => {
+                        did(Outcome::Aborted)
+                    }
+                    _ => Err(ParticipantError::unknown("no answer")),
+                }
+            }
+        }
+    }
+
+    async fn report(&self, branch: BranchId, request: Request) -> Result<Report, ParticipantError> {
+        match self.ask(branch, request).await? {
+            Reply::Report(report) => Ok(report),
+            Reply::Vote(_) => Ok(Report::Unknown),
+        }
+    }
+}
+
+/// A request under way.
+struct Way {
+    world: Arc<World>,
+    node: Arc<Node>,
+    from: u64,
+    call: Call,
+    fate: Fate,
+}
+
+impl Way {
+    async fn go(self, reply: oneshot::Sender<Said>) {
+        let Self {
+            world,
+            node,
+            from,
+            call,
+            fate,
+        } = self;
+        sleep(ms(fate.delay)).await;
+        if fate.lost || !node.is_reachable() {
+            world.count(Count::LostRequest);
+            world.say(|| format!("lost on the way to {}: {call:?} of epoch {from}", node.index));
+            return hang(&world, reply).await;
+        }
+        let said = node.land(&world, from, call).await;
+        let unheard = fate.unheard || reply.is_closed();
+        if unheard && let Call::Ask(branch, Request::CommitOnePhase) = call {
+            node.unheard(branch);
+        }
+        if fate.unheard {
+            world.count(Count::LostAnswer);
+            world.say(|| format!("the answer of {} is lost: {call:?}", node.index));
+        } else {
+            sleep(ms(fate.back)).await;
+            let _ = reply.send(said);
+        }
+        if let Some(again) = fate.again {
+            world.count(Count::Duplicate);
+            sleep(ms(again)).await;
+            node.land(&world, from, call).await;
+        }
+    }
+}
+
+/// A connection breaks, or stays silent.
+async fn hang(world: &World, reply: oneshot::Sender<Said>) {
+    let silent = world.chance(500);
+    if silent {
+        sleep(ms(PATIENCE)).await;
+    }
+    drop(reply);
+}
+
+impl Participant for Distant {
+    fn name(&self) -> &ParticipantName {
+        self.node.store.name()
+    }
+
+    fn persistence(&self) -> Persistence {
+        Persistence::Process
+    }
+
+    fn lists(&self) -> bool {
+        self.node.lists
+    }
+
+    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
+        Box::pin(async move {
+            let epoch = opening.epoch().as_u64();
+            self.epoch.fetch_max(epoch, Ordering::Relaxed);
+            match self.send(Call::Open(opening)).await {
+                Some(Said::Opened(opened)) => opened,
+                _ => Err(ParticipantOpenError::Unknown("no answer".into())),
+            }
+        })
+    }
+
+    fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
+        Box::pin(async move {
+            match self.ask(branch, Request::Prepare).await? {
+                Reply::Vote(vote) => Ok(vote),
+                Reply::Report(_) => Ok(Vote::Unknown),
+            }
+        })
+    }
+
+    fn commit_one_phase(
+        &self,
+        branch: BranchId,
+    ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(self.report(branch, Request::CommitOnePhase))
+    }
+
+    fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(self.report(branch, Request::Commit))
+    }
+
+    fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(self.report(branch, Request::Abort))
+    }
+
+    fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        Box::pin(self.report(branch, Request::Settle))
+    }
+
+    fn in_doubt(
+        &self,
+        coordinator: CoordinatorId,
+        before: Epoch,
+    ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
+        Box::pin(async move {
+            match self.send(Call::InDoubt(coordinator, before)).await {
+                Some(Said::Found(found)) => Ok(found),
+                _ => Err(ParticipantError::unknown("no answer")),
+            }
+        })
+    }
+
+    fn forget(
+        &self,
+        coordinator: CoordinatorId,
+        watermark: (Epoch, u64),
+    ) -> BoxFuture<'_, Result<(), ParticipantError>> {
+        Box::pin(async move {
+            match self.send(Call::Forget(coordinator, watermark)).await {
+                Some(Said::Forgotten) => Ok(()),
+                _ => Err(ParticipantError::unknown("no answer")),
+            }
+        })
+    }
+}
+
+impl Enlist for Distant {
+    type Branch = MemoryBranch;
+
+    fn work(&self, branch: BranchId) -> BoxFuture<'_, Result<Self::Branch, ParticipantError>> {
+        Box::pin(async move {
+            match self.send(Call::Work(branch)).await {
+                Some(Said::Works(works)) => works,
+                _ => Err(ParticipantError::unknown("no answer")),
+            }
+        })
+    }
+}
