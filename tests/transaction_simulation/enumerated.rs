@@ -9,8 +9,8 @@ use tripod::transaction::two_phase::Filter;
 
 use crate::begin;
 use crate::client::Client;
-use crate::disk::{Disk, Fault, Loss};
 use crate::deals::key;
+use crate::disk::{Disk, Fault, Loss};
 use crate::judge::{self, Foreign};
 use crate::life::{Life, Place, Plan};
 use crate::random::Random;
@@ -47,9 +47,15 @@ const SEED: u64 = 1;
 
 fn run(trial: Trial) -> Met {
     let mut met = [false; 2];
-    let outcome = in_a_world(&Random::new(SEED), Weather::CALM, None, true, async |world| {
-        met = play(&world, trial).await;
-    });
+    let outcome = in_a_world(
+        &Random::new(SEED),
+        Weather::CALM,
+        None,
+        true,
+        async |world| {
+            met = play(&world, trial).await;
+        },
+    );
     if !outcome.wrong.is_empty() {
         for line in &outcome.story {
             println!("{line}");
@@ -150,7 +156,8 @@ async fn transact(client: &mut Client, branches: &[usize]) {
 async fn recover(life: &Life) {
     for _ in 0..100 {
         sleep(ms(10)).await;
-        let open = |it: &tripod::transaction::two_phase::Coordinator| !it.list(Filter::All).is_empty();
+        let open =
+            |it: &tripod::transaction::two_phase::Coordinator| !it.list(Filter::All).is_empty();
         if life.process.is_dead() || !life.coordinators.iter().any(open) {
             return;
         }
@@ -207,10 +214,7 @@ fn a_crash_at_every_call_of_a_shutdown_breaks_nothing() {
 
 #[test]
 fn an_error_at_every_call_and_of_the_recovery_breaks_nothing() {
-    for fault in [
-        Fault::Once(ErrorKind::Other),
-        Fault::From(ErrorKind::Other),
-    ] {
+    for fault in [Fault::Once(ErrorKind::Other), Fault::From(ErrorKind::Other)] {
         every_pair(Story::Commits, fault, &[Loss::Some(3)]);
     }
 }

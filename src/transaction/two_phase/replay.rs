@@ -100,11 +100,13 @@ impl Transaction {
                 self.advance(branch, Progress::Waiting);
                 vec![Action::BackOff { branch }]
             }
+            RecordKind::Aborted => {
+                // What stands beside it needs it before.
+                self.noted = false;
+                Vec::new()
+            }
             // Nothing depends on these: the log has to be opened again, and they come again.
-            RecordKind::Enlisted(_)
-            | RecordKind::Aborted
-            | RecordKind::Heuristic(_)
-            | RecordKind::Ended => Vec::new(),
+            RecordKind::Enlisted(_) | RecordKind::Heuristic(_) | RecordKind::Ended => Vec::new(),
         }
     }
 

@@ -263,10 +263,16 @@ fn resolve_deed(to: &Transaction, branch: u16) -> Reception {
     }
 }
 
-/// The fate of a record is told once, after it was appended.
+/// The fate of a record is told once, after it was appended; that of an enlisting branch perhaps
+/// after the end, which does not wait for it.
 fn appended(to: &Transaction, kind: RecordKind) -> Reception {
     if to.appended.contains(&kind) {
         Taken
+    } else if matches!(
+        (kind, &to.phase),
+        (RecordKind::Enlisted(_), Phase::Ended(_))
+    ) {
+        Absorbed
     } else {
         Reception::Impossible
     }

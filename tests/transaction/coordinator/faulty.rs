@@ -1,6 +1,7 @@
 //! A participant in memory, and what may be wrong with it or with the way to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use tripod::BoxFuture;
@@ -37,6 +38,7 @@ pub(super) struct Faulty {
     fault: Arc<Mutex<Fault>>,
     persistence: Persistence,
     lists: bool,
+    asked: Arc<AtomicU32>,
 }
 
 impl Faulty {
@@ -46,6 +48,7 @@ impl Faulty {
             fault: Arc::new(Mutex::new(Fault::None)),
             persistence: Persistence::Process,
             lists: true,
+            asked: Arc::default(),
         }
     }
 
@@ -66,6 +69,11 @@ impl Faulty {
 
     pub(super) fn shared(&self) -> Arc<dyn Participant> {
         Arc::new(self.clone())
+    }
+
+    /// How often it was told to commit.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(super) fn set(&self, fault: Fault) {
@@ -152,6 +160,7 @@ impl Participant for Faulty {
     }
 
     fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         match self.fault() {
             Fault::LosesCommits => {
                 Box::pin(async { Err(ParticipantError::unknown("lost on the way")) })

@@ -1,7 +1,9 @@
 //! The coordinator, over participants in memory.
 
 mod commits;
+mod failing;
 mod faulty;
+mod mended;
 mod operators;
 mod recovers;
 mod simulated;

@@ -56,11 +56,9 @@ async fn a_heuristic_outcome_stands_beside_the_decision_until_somebody_resolves_
     let did = Outcome::Aborted;
     coordinator
         .resolve(id, Resolution::Did { branch: 1, did })
+        .await
         .unwrap();
-    eventually("it is over", || {
-        coordinator.inquire(id) == Standing::Forgotten
-    })
-    .await;
+    eventually("it is over", || coordinator.list(Filter::All).is_empty()).await;
     assert_eq!(coordinator.stats().impossible, 0);
 }
 
@@ -72,6 +70,7 @@ async fn an_operator_aborts_what_is_not_decided_and_nothing_else() {
     let transaction = transfer(&coordinator, &a, b.bank(), 10).await;
     coordinator
         .resolve(transaction.id(), Resolution::Abort)
+        .await
         .unwrap();
     let outcome = transaction.commit().await;
     assert!(
@@ -83,7 +82,10 @@ async fn an_operator_aborts_what_is_not_decided_and_nothing_else() {
     let transaction = transfer(&coordinator, &a, b.bank(), 10).await;
     let id = transaction.id();
     assert!(transaction.commit().await.is_committed());
-    let late = coordinator.resolve(id, Resolution::Abort).unwrap_err();
+    let late = coordinator
+        .resolve(id, Resolution::Abort)
+        .await
+        .unwrap_err();
     assert!(
         matches!(late, ResolveError::Refused(Refusal::TooLate)),
         "{late:?}"

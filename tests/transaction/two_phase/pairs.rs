@@ -26,13 +26,13 @@ retry               x       .x       .x      +.x       .x       .x      +.x     
 park                x       .x       .x      +.x       .x       .x      +.x       .x       .x
 abort               x        +        +        !        !        !        !        !        !
 resolve             x        !        !       !+        !        !       !+        !        !
-enlisted          +.x       +x        x        x        x        x       +x       +x        x
+enlisted          +.x       +x        x        x        x        x       +x       +x        .
 committed         +.x        x        x        x        +        x        x        x        x
 aborted           +.x        x        x        x        x        x       +x       +x        x
 heuristic         +.x        x        x        x        x        x       +x       +x        x
 resolved          +.x        x        x       +x        x        x       +x        x        x
 end                +.        x        x        x        x        x        x       +x        x
-missed              x       +x        x       +x       +x        x       +x       +x        x
+missed              x       +x        x       +x       +x        x       +x       +x       .x
 recover             +        x        x        x        x        x        x        x        x
 ";
 

@@ -1,7 +1,9 @@
 //! A transaction that its caller works in.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::oneshot;
 
@@ -93,7 +95,9 @@ impl ActiveTransaction {
         let Some(member) = self.engine.members.get(&name).cloned() else {
             return Err(EnlistError::Unregistered(name));
         };
-        if !member.is_open() {
+        // One that settles nothing for long is not given more and more to settle.
+        let crowded = member.branches() >= self.engine.options.branches_max();
+        if !member.is_open() || crowded {
             return Err(EnlistError::Unavailable(name));
         }
         let number = u16::try_from(self.names.len()).unwrap_or(BRANCHES_MAX);
@@ -155,6 +159,7 @@ impl ActiveTransaction {
         match actions.as_slice() {
             [Action::Work { .. }] => Ok(()),
             [Action::Refuse(Refusal::Full)] => Err(EnlistError::TooMany { max: BRANCHES_MAX }),
+            [Action::Refuse(_)] => Err(EnlistError::Aborted(self.reason())),
             _ => {
                 self.engine.perform_later(&self.run, actions);
                 Err(EnlistError::Aborted(self.reason()))
@@ -185,13 +190,15 @@ impl ActiveTransaction {
         let answer = self.run.await_answer();
         let actions = self.engine.step(self.run.id, Event::Commit);
         let mut waiting = Waiting {
-            driver: self.engine.perform(&self.run, actions),
             transaction: &self,
             answered: false,
         };
+        if let Some(driver) = self.engine.perform(&self.run, actions) {
+            waiting.drive(driver).await;
+        }
         let answer = waiting.wait(answer).await;
         drop(waiting);
-        self.engine.forget(&self.run);
+        self.engine.forget(&self.run, None);
         self.outcome(answer)
     }
 
@@ -204,7 +211,8 @@ impl ActiveTransaction {
         if !self.left {
             self.left = true;
             self.engine.dispatch(&self.run, event);
-            self.engine.forget(&self.run);
+            self.run.vacate();
+            self.engine.forget(&self.run, None);
         }
     }
 
@@ -267,39 +275,43 @@ impl Drop for Half<'_> {
     }
 }
 
-/// A caller who waits for the answer, and performs what is to be done meanwhile.
+/// A caller who waits for the answer.
 struct Waiting<'a> {
     transaction: &'a ActiveTransaction,
-    driver: Option<BoxFuture<'static, ()>>,
     answered: bool,
 }
 
 impl Waiting<'_> {
-    async fn wait(&mut self, mut answer: oneshot::Receiver<Answer>) -> Answer {
-        if let Some(driver) = &mut self.driver {
-            tokio::select! {
-                biased;
-                () = driver => self.driver = None,
-                received = &mut answer => {
-                    self.answered = true;
-                    return received.unwrap_or(Answer::Unknown);
-                }
+    /// Does at once what can be done at once. What takes time goes on by itself: it depends on
+    /// nobody who polls, and on no other runtime than the coordinator's.
+    async fn drive(&self, driver: BoxFuture<'static, ()>) {
+        let engine = &self.transaction.engine;
+        let mut driver = Some(driver);
+        poll_fn(|context| {
+            if let Some(mut task) = driver.take()
+                && engine.poll(&mut task, context).is_pending()
+            {
+                engine.spawn(task);
             }
-        }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    async fn wait(&mut self, answer: oneshot::Receiver<Answer>) -> Answer {
         let received = answer.await;
         self.answered = true;
+        // Nobody is left who could tell.
         received.unwrap_or(Answer::Unknown)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let engine = &self.transaction.engine;
-        if let Some(driver) = self.driver.take() {
-            engine.spawn(driver);
-        }
         if !self.answered {
+            let engine = &self.transaction.engine;
             engine.dispatch(&self.transaction.run, Event::Dropped);
+            self.transaction.run.vacate();
         }
     }
 }

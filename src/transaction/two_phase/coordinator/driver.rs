@@ -12,7 +12,7 @@ use super::engine::Engine;
 use super::options::pause;
 use super::run::Run;
 use crate::transaction::id::BranchId;
-use crate::transaction::participant::{ParticipantError, Reply, Report, Request, Vote};
+use crate::transaction::participant::{Outcome, ParticipantError, Reply, Report, Request, Vote};
 use crate::transaction::two_phase::branch::ParkReason;
 use crate::transaction::two_phase::event::{Action, Answer, Event};
 use crate::transaction::two_phase::phase::Phase;
@@ -20,14 +20,26 @@ use crate::transaction::two_phase::record::{Record, RecordKind};
 
 /// Something that takes time.
 enum Job {
-    Ask { branch: u16, request: Request },
-    Pause { branch: u16, failures: u32 },
+    Ask {
+        branch: u16,
+        request: Request,
+    },
+    Pause {
+        branch: u16,
+        failures: u32,
+        number: u64,
+    },
     Append(Vec<Record>),
 }
 
 /// What came of it.
 enum Done {
     Event(Event),
+    /// The pause of this number is over.
+    Rested {
+        branch: u16,
+        number: u64,
+    },
     /// The fates of records, in the order in which they were appended.
     Appended(Vec<Event>),
 }
@@ -36,7 +48,7 @@ enum Done {
 enum Next {
     Done(Done),
     Deadline,
-    Left(Vec<Action>),
+    Left,
     Closing,
 }
 
@@ -48,74 +60,89 @@ struct Hands {
     appending: bool,
     /// How often each branch has failed to answer in a row.
     failures: BTreeMap<u16, u32>,
+    /// The pause that counts, for each branch that rests: one that was asked again meanwhile has
+    /// no other to come.
+    pauses: BTreeMap<u16, u64>,
+    pauses_begun: u64,
     deadline: Option<Instant>,
-    /// Whether it has passed.
+    /// Whether it has passed, or there is none.
     expired: bool,
+    /// Whether it may not be known what the log holds.
+    doubts: bool,
+    /// What became of it, as far as it is known.
+    outcome: Option<Outcome>,
     over: bool,
 }
 
 /// Performs these actions and all that follow from them.
 pub(super) async fn drive(engine: Arc<Engine>, run: Arc<Run>, first: Vec<Action>) {
+    // Whoever comes next finds the wheel free, however this ends.
+    let wheel = Wheel(&run);
     let mut jobs = FuturesUnordered::new();
     let mut hands = Hands::default();
     let mut actions = first;
     loop {
-        for job in hands.take(&engine, &run, actions) {
+        hands.take(&engine, &run, actions, |job| {
             jobs.push(perform(&engine, &run, job));
-        }
-        if hands.over {
-            engine.forget(&run);
-            // A caller who has yet to ask finds nobody at the wheel.
-            match run.let_go() {
-                Some(left) => {
-                    actions = left;
-                    continue;
-                }
-                None => return,
-            }
+        });
+        if hands.over || jobs.is_empty() && engine.is_over(run.id) {
+            engine.forget(&run, hands.outcome);
+            drop(wheel);
+            return;
         }
         let events = match hands.next(&engine, &run, &mut jobs).await {
-            Next::Left(left) => {
-                actions = left;
-                continue;
-            }
+            Next::Left => Vec::new(),
             Next::Closing => return close(&engine, &run),
             Next::Deadline => vec![Event::Deadline],
             Next::Done(Done::Event(event)) => vec![event],
+            Next::Done(Done::Rested { branch, number }) => hands.rested(branch, number),
             Next::Done(Done::Appended(fates)) => {
                 hands.appending = false;
                 fates
             }
         };
-        actions = Vec::new();
-        let failed = events.iter().any(|event| matches!(event, Event::Failed(_)));
-        for event in events {
-            hands.set_deadline(&event);
-            actions.extend(engine.step(run.id, event));
-        }
-        if failed && engine.phase(run.id) == Some(Phase::InDoubt) {
+        actions = hands.hear(&engine, &run, events);
+        if hands.doubts && engine.phase(run.id) == Some(Phase::InDoubt) {
             // The log says what becomes of it, to whoever opens it next.
-            hands.take(&engine, &run, actions);
+            hands.take(&engine, &run, actions, |_| {});
             return;
+        }
+    }
+}
+
+/// Is given back on every way out.
+struct Wheel<'a>(&'a Run);
+
+impl Drop for Wheel<'_> {
+    fn drop(&mut self) {
+        // What was left meanwhile asks for nothing but answers: it is over, or somebody else's.
+        while let Some(left) = self.0.let_go() {
+            for action in left {
+                if let Action::Answer(answer) = action {
+                    self.0.answer(answer);
+                }
+            }
         }
     }
 }
 
 impl Hands {
     /// Does at once what can be done at once; the rest are jobs.
-    fn take(&mut self, engine: &Engine, run: &Run, actions: Vec<Action>) -> Vec<Job> {
-        let mut jobs = Vec::new();
+    fn take(
+        &mut self,
+        engine: &Engine,
+        run: &Run,
+        actions: Vec<Action>,
+        mut start: impl FnMut(Job),
+    ) {
         for action in actions {
             match action {
-                Action::Send { branch, request } => jobs.push(Job::Ask { branch, request }),
-                Action::BackOff { branch } => {
-                    let failures = self.failures.entry(branch).or_default();
-                    jobs.push(Job::Pause {
-                        branch,
-                        failures: *failures,
-                    });
-                    *failures = failures.saturating_add(1);
+                Action::Send { branch, request } => {
+                    self.pauses.remove(&branch);
+                    self.learn(request);
+                    start(Job::Ask { branch, request });
                 }
+                Action::BackOff { branch } => start(self.rest(branch)),
                 Action::Append(record) => self.queue.push(record),
                 Action::Parked { branch, reason } => engine.tell_parked(run, branch, reason),
                 Action::Answer(answer) => engine.answer(run, answer),
@@ -126,9 +153,84 @@ impl Hands {
         }
         if !self.appending && !self.queue.is_empty() {
             self.appending = true;
-            jobs.push(Job::Append(std::mem::take(&mut self.queue)));
+            start(Job::Append(std::mem::take(&mut self.queue)));
         }
-        jobs
+    }
+
+    fn learn(&mut self, request: Request) {
+        match request {
+            Request::Commit => self.outcome = Some(Outcome::Committed),
+            Request::Abort => self.outcome = Some(Outcome::Aborted),
+            Request::Prepare | Request::CommitOnePhase | Request::Settle => {}
+        }
+    }
+
+    fn rest(&mut self, branch: u16) -> Job {
+        let failures = self.failures.entry(branch).or_default();
+        let job = Job::Pause {
+            branch,
+            failures: *failures,
+            number: self.pauses_begun,
+        };
+        *failures = failures.saturating_add(1);
+        self.pauses.insert(branch, self.pauses_begun);
+        self.pauses_begun += 1;
+        job
+    }
+
+    fn rested(&mut self, branch: u16, number: u64) -> Vec<Event> {
+        if self.pauses.get(&branch) != Some(&number) {
+            return Vec::new();
+        }
+        self.pauses.remove(&branch);
+        vec![Event::Retry { branch }]
+    }
+
+    /// Takes what happened; what was left by others comes first, as it came to pass first.
+    fn hear(&mut self, engine: &Engine, run: &Run, events: Vec<Event>) -> Vec<Action> {
+        self.doubts = false;
+        let mut actions = run.inbox();
+        for event in events {
+            self.note(engine, run, &event);
+            actions.extend(engine.step_driven(run, event));
+        }
+        actions
+    }
+
+    fn note(&mut self, engine: &Engine, run: &Run, event: &Event) {
+        match event {
+            // Each phase has a time of its own; a decision to commit begins the last one.
+            Event::Durable(Record::Committed { .. }) => {
+                self.deadline = None;
+                self.expired = false;
+                self.outcome = Some(Outcome::Committed);
+            }
+            Event::Durable(Record::Resolved(deed)) => run.resolved(deed.branch, true),
+            Event::NotWritten(RecordKind::Resolved(branch)) => run.resolved(*branch, false),
+            Event::Failed(kind) => {
+                self.doubts = true;
+                if let RecordKind::Resolved(branch) = kind {
+                    run.resolved(*branch, false);
+                }
+            }
+            Event::Deadline => self.expired = true,
+            Event::Park { branch, reason } => engine.tell_parked(run, *branch, *reason),
+            Event::Reported { report, .. } => {
+                if let (Report::Did(did), None) = (report, self.outcome) {
+                    self.outcome = Some(*did);
+                }
+            }
+            Event::Enlist { .. }
+            | Event::Commit
+            | Event::Rollback
+            | Event::Dropped
+            | Event::Voted { .. }
+            | Event::Retry { .. }
+            | Event::Resolve(_)
+            | Event::Durable(_)
+            | Event::NotWritten(_)
+            | Event::Recover => {}
+        }
     }
 
     async fn next<J>(&mut self, engine: &Engine, run: &Run, jobs: &mut J) -> Next
@@ -143,10 +245,12 @@ impl Hands {
         if let Some(done) = ready.await {
             return Next::Done(done);
         }
-        let awaited = run.is_awaited() && !self.expired;
-        if self.deadline.is_none() && awaited {
-            self.deadline = Some(Instant::now() + engine.patience(run.id));
+        if self.deadline.is_none() && !self.expired && run.is_awaited() {
+            // None is later than the clock reaches.
+            self.deadline = Instant::now().checked_add(engine.patience(run.id));
+            self.expired = self.deadline.is_none();
         }
+        let awaited = run.is_awaited() && !self.expired;
         let deadline = async {
             match self.deadline {
                 Some(deadline) if awaited => sleep_until(deadline).await,
@@ -161,18 +265,9 @@ impl Hands {
             biased;
             done = job => Next::Done(done),
             () = deadline => Next::Deadline,
-            left = run.left() => Next::Left(left),
+            () = run.left() => Next::Left,
             () = engine.closing.cancelled() => Next::Closing,
         }
-    }
-
-    /// Each phase has a time of its own; a decision to commit begins the last one.
-    fn set_deadline(&mut self, event: &Event) {
-        if let Event::Durable(Record::Committed { .. }) = event {
-            self.deadline = None;
-            self.expired = false;
-        }
-        self.expired |= *event == Event::Deadline;
     }
 }
 
@@ -191,10 +286,14 @@ fn close(engine: &Engine, run: &Run) {
 async fn perform(engine: &Engine, run: &Run, job: Job) -> Done {
     match job {
         Job::Ask { branch, request } => Done::Event(ask(run, branch, request).await),
-        Job::Pause { branch, failures } => {
+        Job::Pause {
+            branch,
+            failures,
+            number,
+        } => {
             let of = BranchId::new(run.id, branch);
             sleep(pause(of, failures, engine.options.retry_pause_max)).await;
-            Done::Event(Event::Retry { branch })
+            Done::Rested { branch, number }
         }
         Job::Append(records) => Done::Appended(append(engine, run, records).await),
     }
@@ -217,6 +316,11 @@ async fn ask(run: &Run, branch: u16, request: Request) -> Event {
                     branch,
                     vote: Vote::Unknown,
                 },
+                // Nothing happened: it has to prove that nothing will.
+                Request::CommitOnePhase if refused => {
+                    let report = Report::Missing;
+                    Event::Reported { branch, report }
+                }
                 Request::CommitOnePhase | Request::Commit | Request::Abort | Request::Settle
                     if refused =>
                 {

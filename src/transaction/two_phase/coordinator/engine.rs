@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::codec;
 use super::driver::drive;
+use super::lately::Lately;
 use super::member::Member;
 use super::options::Options;
 use super::run::Run;
@@ -20,11 +23,15 @@ use crate::future::BoxFuture;
 use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
 use crate::transaction::log::{AppendError, Durability, Reservation, TransactionLog};
 use crate::transaction::name::ParticipantName;
+use crate::transaction::participant::Outcome;
 use crate::transaction::two_phase::book::Book;
 use crate::transaction::two_phase::branch::ParkReason;
-use crate::transaction::two_phase::event::{AbortReason, Action, Answer, Event};
+use crate::transaction::two_phase::event::{
+    AbortReason, Action, Answer, Event, Refusal, Resolution,
+};
 use crate::transaction::two_phase::phase::{Decision, Phase};
 use crate::transaction::two_phase::record::Record;
+use crate::transaction::two_phase::state::Transaction;
 
 /// How it is with a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +50,11 @@ pub(super) struct Engine {
     pub(super) log: Arc<dyn TransactionLog>,
     pub(super) members: BTreeMap<ParticipantName, Arc<Member>>,
     pub(super) options: Options,
+    /// Ends what looks after participants.
+    pub(super) keeping: CancellationToken,
     /// Ends all that goes on in the background.
     pub(super) closing: CancellationToken,
+    pub(super) lately: Arc<Mutex<Lately>>,
     pub(super) health: watch::Sender<Health>,
     pub(super) counters: Arc<Counters>,
     pub(super) state: Mutex<State>,
@@ -55,6 +65,9 @@ pub(super) struct State {
     pub(super) book: Book,
     pub(super) runs: HashMap<TransactionId, Arc<Run>>,
 }
+
+/// What outlives an epoch.
+pub(super) type Memory = (Arc<Counters>, Arc<Mutex<Lately>>);
 
 /// What has happened so far, over all epochs of this handle.
 #[derive(Debug, Default)]
@@ -81,7 +94,7 @@ impl Engine {
         members: BTreeMap<ParticipantName, Arc<Member>>,
         options: Options,
         book: Book,
-        counters: Arc<Counters>,
+        (counters, lately): Memory,
     ) -> Self {
         Self {
             coordinator,
@@ -89,7 +102,9 @@ impl Engine {
             log,
             members,
             options,
+            keeping: CancellationToken::new(),
             closing: CancellationToken::new(),
+            lately,
             health: watch::Sender::new(Health::Serving),
             counters,
             state: Mutex::new(State {
@@ -119,18 +134,90 @@ impl Engine {
 
     /// What is to be done now that this has happened.
     pub(super) fn step(&self, id: TransactionId, event: Event) -> Vec<Action> {
-        let stepped = self.state.lock().book.step(id, event);
-        stepped.unwrap_or_else(|impossible| {
+        self.stepped(&mut self.state.lock(), id, event)
+    }
+
+    fn stepped(&self, state: &mut State, id: TransactionId, event: Event) -> Vec<Action> {
+        state.book.step(id, event).unwrap_or_else(|impossible| {
             count(&self.counters.impossible);
             tracing::error!(%impossible, "this is a defect: please report it");
             Vec::new()
         })
     }
 
+    /// As [`step`](Self::step), for whoever performs: what was left meanwhile came to pass before.
+    pub(super) fn step_driven(&self, run: &Run, event: Event) -> Vec<Action> {
+        let mut state = self.state.lock();
+        let mut actions = run.inbox();
+        actions.extend(self.stepped(&mut state, run.id, event));
+        actions
+    }
+
     /// Takes what happened, and sees to it that what is to be done is done in the background.
-    pub(super) fn dispatch(self: &Arc<Self>, run: &Arc<Run>, event: Event) {
-        let actions = self.step(run.id, event);
-        self.perform_later(run, actions);
+    /// Answers how much that is.
+    pub(super) fn dispatch(self: &Arc<Self>, run: &Arc<Run>, event: Event) -> usize {
+        let (count, actions) = {
+            let mut state = self.state.lock();
+            let actions = self.stepped(&mut state, run.id, event);
+            // Before anything else happens to it, so that records stay in their order.
+            (actions.len(), self.hand_over(run, actions))
+        };
+        if let Some(actions) = actions {
+            self.spawn(self.driver(run, actions));
+        }
+        count
+    }
+
+    /// Aborts what is not decided, for it has worked too long or the coordinator ends.
+    pub(super) fn expire(self: &Arc<Self>, is_late: impl Fn(&Transaction, &Run) -> bool) {
+        let mut state = self.state.lock();
+        let open = state.book.transactions();
+        let late = open.filter_map(|transaction| {
+            let run = state.runs.get(&transaction.id())?;
+            is_late(transaction, run).then(|| Arc::clone(run))
+        });
+        for run in late.collect::<Vec<_>>() {
+            tracing::warn!(transaction = %run.id, "aborted: it was not decided in time");
+            let actions = self.stepped(&mut state, run.id, Event::Deadline);
+            if let Some(actions) = self.hand_over(&run, actions) {
+                self.spawn(self.driver(&run, actions));
+            }
+        }
+    }
+
+    /// Takes an operator's word, unless it is refused.
+    pub(super) fn resolve(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        resolution: Resolution,
+    ) -> Option<Refusal> {
+        let mut state = self.state.lock();
+        let actions = self.stepped(&mut state, run.id, Event::Resolve(resolution));
+        if let [Action::Refuse(refusal)] = actions.as_slice() {
+            return Some(*refusal);
+        }
+        let actions = self.hand_over(run, actions);
+        drop(state);
+        if let Some(actions) = actions {
+            self.spawn(self.driver(run, actions));
+        }
+        None
+    }
+
+    fn hand_over(&self, run: &Run, actions: Vec<Action>) -> Option<Vec<Action>> {
+        if actions.is_empty() {
+            return None;
+        }
+        run.hand_over(actions)
+    }
+
+    fn driver(self: &Arc<Self>, run: &Arc<Run>, actions: Vec<Action>) -> BoxFuture<'static, ()> {
+        let span = tracing::debug_span!("transaction", id = %run.id);
+        let driver = drive(Arc::clone(self), Arc::clone(run), actions);
+        if span.is_disabled() {
+            return Box::pin(driver);
+        }
+        Box::pin(driver.instrument(span))
     }
 
     /// What performs these actions: somebody who does already, or else the future that is returned.
@@ -139,11 +226,8 @@ impl Engine {
         run: &Arc<Run>,
         actions: Vec<Action>,
     ) -> Option<BoxFuture<'static, ()>> {
-        if actions.is_empty() {
-            return None;
-        }
-        let actions = run.hand_over(actions)?;
-        Some(Box::pin(drive(Arc::clone(self), Arc::clone(run), actions)))
+        let actions = self.hand_over(run, actions)?;
+        Some(self.driver(run, actions))
     }
 
     /// Sees to it that these are performed in the background.
@@ -151,6 +235,16 @@ impl Engine {
         if let Some(driver) = self.perform(run, actions) {
             self.spawn(driver);
         }
+    }
+
+    /// Polls this future in the runtime of the coordinator, whoever asks.
+    pub(super) fn poll(
+        &self,
+        task: &mut BoxFuture<'static, ()>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let _runtime = self.runtime.enter();
+        task.as_mut().poll(context)
     }
 
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -229,11 +323,13 @@ impl Engine {
     /// Concludes how it is with the log.
     pub(super) fn ail(&self, error: &AppendError) {
         match error {
-            AppendError::Superseded { .. } => self.sicken(Health::Superseded),
-            AppendError::Closed
-            | AppendError::Poisoned
-            | AppendError::Unknown(_)
-            | AppendError::Gone => self.sicken(Health::Failed),
+            // Whoever closed it had opened it after us.
+            AppendError::Superseded { .. } | AppendError::Closed => {
+                self.sicken(Health::Superseded);
+            }
+            AppendError::Poisoned | AppendError::Unknown(_) | AppendError::Gone => {
+                self.sicken(Health::Failed)
+            }
             AppendError::Full { .. } | AppendError::TooLarge { .. } => {}
         }
     }
@@ -243,11 +339,11 @@ impl Engine {
         *self.health.borrow() == Health::Serving
     }
 
-    /// It does not get better by itself.
+    /// It does not get better by itself. The first finding counts: what is found while the log is
+    /// opened again is but our own doing.
     pub(super) fn sicken(&self, health: Health) {
         self.health.send_if_modified(|now| {
-            let worse = *now == Health::Serving || health == Health::Superseded;
-            let changed = worse && *now != health;
+            let changed = *now == Health::Serving;
             if changed {
                 *now = health;
             }
@@ -255,11 +351,29 @@ impl Engine {
         });
     }
 
-    /// Forgets what is over; a caller who has not asked for its end keeps it.
-    pub(super) fn forget(&self, run: &Run) {
+    /// Another has taken over, or this is a copy of the past: nothing more is done.
+    pub(super) fn condemn(&self) {
+        self.health.send_replace(Health::Superseded);
+        self.keeping.cancel();
+        self.closing.cancel();
+    }
+
+    /// Whether nothing is left to be done.
+    pub(super) fn is_over(&self, id: TransactionId) -> bool {
+        let state = self.state.lock();
+        state.book.transaction(id).is_none_or(Transaction::is_over)
+    }
+
+    /// Forgets what is over, but for what became of it if its caller does not know; a caller who
+    /// has not asked for its end keeps it.
+    pub(super) fn forget(&self, run: &Run, outcome: Option<Outcome>) {
         let mut state = self.state.lock();
         if state.book.transaction(run.id).is_none() {
             state.runs.remove(&run.id);
+            drop(state);
+            if let Some(outcome) = outcome.filter(|_| !run.is_told()) {
+                self.lately.lock().remember(run.id, outcome);
+            }
         }
     }
 

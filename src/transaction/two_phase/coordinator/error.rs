@@ -1,6 +1,6 @@
 //! What a coordinator could not do, and what state that leaves things in.
 
-use crate::transaction::id::TransactionId;
+use crate::transaction::id::{Epoch, TransactionId};
 use crate::transaction::log::{AppendError, LogError, RecordError};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::{ParticipantError, ParticipantOpenError};
@@ -29,6 +29,13 @@ pub enum OpenError {
     /// [`allow_volatile_log`](super::OpenCoordinator::allow_volatile_log).
     #[error("participant {0} outlives the log")]
     Volatile(ParticipantName),
+    /// Another has opened the log since this coordinator did. Tried again by itself only: this one
+    /// is superseded.
+    #[error("the log was opened by another; this would be epoch {epoch}")]
+    Overtaken {
+        /// The epoch that was opened all the same.
+        epoch: Epoch,
+    },
     /// The participant has seen a later opening of this log, or is unfit to take part.
     #[error("participant {name} was not opened")]
     Participant {
@@ -86,7 +93,7 @@ pub enum EnlistError {
     Participant(#[from] ParticipantError),
 }
 
-/// An operator's word that was not taken. Nothing changed.
+/// An operator's word that was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
@@ -96,6 +103,10 @@ pub enum ResolveError {
     /// The transaction is too far, or not far enough.
     #[error("this cannot be resolved as the transaction is")]
     Refused(Refusal),
+    /// The word is not durable, as far as is known: the log has no room, or has failed, or the
+    /// coordinator ends. Say it again.
+    #[error("the log did not take it")]
+    Log,
 }
 
 /// A participant that was not retired. Nothing changed.

@@ -1,18 +1,19 @@
 //! What goes on for as long as a coordinator lives: scans, forgetting, deadlines.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
-use super::engine::{Engine, Health, count};
-use super::member::Member;
+use super::engine::{Engine, count};
+use super::member::{Member, Panicked};
 use super::options::pause;
 use crate::transaction::id::Epoch;
 use crate::transaction::participant::{
     Opening, ParticipantError, ParticipantOpenError, Reply, Report, Request,
 };
-use crate::transaction::two_phase::event::Event;
 use crate::transaction::two_phase::phase::Phase;
 
 /// The pause after the first scan. The next ones are each twice as long, up to the interval: what
@@ -43,13 +44,15 @@ struct Keeper {
 
 impl Keeper {
     async fn run(mut self) {
-        let closing = self.engine.closing.clone();
+        let closing = self.engine.keeping.clone();
         let mut failures = 0;
         let mut scan_pause = SCAN_PAUSE_FIRST;
         loop {
             let longest = self.engine.options.scan_interval;
             let looked = tokio::select! {
-                looked = self.look() => looked,
+                looked = AssertUnwindSafe(self.look()).catch_unwind() => {
+                    looked.unwrap_or_else(|_| Err(ParticipantError::unknown(Panicked)))
+                }
                 () = closing.cancelled() => return,
             };
             let rest = match looked {
@@ -97,7 +100,7 @@ impl Keeper {
             }
             Err(ParticipantOpenError::Stale(error)) => {
                 tracing::error!(%error, "this log is a copy of the past");
-                self.engine.sicken(Health::Superseded);
+                self.engine.condemn();
                 Ok(false)
             }
             Err(ParticipantOpenError::Unfit(error)) => Err(ParticipantError::Refused(error)),
@@ -134,20 +137,12 @@ async fn sweep(engine: Arc<Engine>) {
     loop {
         tokio::select! {
             () = sleep(every) => {}
-            () = engine.closing.cancelled() => return,
+            () = engine.keeping.cancelled() => return,
         }
         let now = Instant::now();
-        let late: Vec<_> = {
-            let state = engine.state.lock();
-            let working = state.book.transactions();
-            let working = working.filter(|it| *it.phase() == Phase::Working);
-            let runs = working.filter_map(|it| state.runs.get(&it.id()));
-            let late = runs.filter(|run| now.saturating_duration_since(run.began) >= limit);
-            late.cloned().collect()
-        };
-        for run in late {
-            tracing::warn!(transaction = %run.id, "aborted: it worked for too long");
-            engine.dispatch(&run, Event::Deadline);
-        }
+        engine.expire(|transaction, run| {
+            let worked = now.saturating_duration_since(run.began);
+            *transaction.phase() == Phase::Working && worked >= limit
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! A registered participant, and whether it knows of this epoch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
@@ -14,7 +14,32 @@ use crate::transaction::participant::{Participant, ParticipantError, Reply, Requ
 pub(super) struct Member {
     pub(super) participant: Arc<dyn Participant>,
     opened: AtomicBool,
-    requests: Semaphore,
+    /// What may take long, for other transactions stand in its way.
+    voting: Semaphore,
+    /// What ends branches, and so frees what others wait for.
+    settling: Semaphore,
+    /// Branches whose transactions are not over.
+    branches: AtomicUsize,
+}
+
+/// A branch of this participant, whose transaction is not over.
+pub(super) struct Seat(Arc<Member>);
+
+impl Seat {
+    pub(super) fn take(member: Arc<Member>) -> Self {
+        member.branches.fetch_add(1, Ordering::Relaxed);
+        Self(member)
+    }
+
+    pub(super) fn member(&self) -> Arc<Member> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.branches.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The participant has not been opened in this epoch, and so is not asked.
@@ -24,14 +49,16 @@ struct Unopened;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the participant's code panicked")]
-struct Panicked;
+pub(super) struct Panicked;
 
 impl Member {
     pub(super) fn new(participant: Arc<dyn Participant>, requests_max: usize) -> Self {
         Self {
             participant,
             opened: AtomicBool::new(false),
-            requests: Semaphore::new(requests_max),
+            voting: Semaphore::new(requests_max),
+            settling: Semaphore::new(requests_max),
+            branches: AtomicUsize::new(0),
         }
     }
 
@@ -41,6 +68,11 @@ impl Member {
 
     pub(super) fn opened(&self) {
         self.opened.store(true, Ordering::Release);
+    }
+
+    /// How many branches of it are not over.
+    pub(super) fn branches(&self) -> usize {
+        self.branches.load(Ordering::Relaxed)
     }
 
     /// Asks the participant. Before it has accepted the epoch nothing is said to it: the log might
@@ -53,8 +85,12 @@ impl Member {
         if !self.is_open() {
             return Err(ParticipantError::unknown(Unopened));
         }
-        // It is never closed.
-        let _turn = self.requests.acquire().await;
+        let turns = match request {
+            Request::Prepare | Request::CommitOnePhase => &self.voting,
+            Request::Commit | Request::Abort | Request::Settle => &self.settling,
+        };
+        // They are never closed.
+        let _turn = turns.acquire().await;
         let to = &self.participant;
         let asked = async {
             match request {

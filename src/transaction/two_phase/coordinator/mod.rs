@@ -6,6 +6,7 @@ mod driver;
 mod engine;
 mod error;
 mod keeper;
+mod lately;
 mod member;
 mod open;
 mod operator;
@@ -30,7 +31,8 @@ use super::book::{Inquirer, Standing};
 use crate::transaction::id::TransactionId;
 use crate::transaction::log::{AppendError, LogError, TransactionLog};
 use crate::transaction::participant::Participant;
-use engine::{Counters, Engine, Health};
+use engine::{Counters, Engine, Health, Memory};
+use lately::Lately;
 use options::Options;
 
 pub use active::{ActiveTransaction, BRANCHES_MAX, CommitOutcome};
@@ -76,11 +78,14 @@ struct Shared {
     participants: Vec<Arc<dyn Participant>>,
     options: Options,
     counters: Arc<Counters>,
+    lately: Arc<Mutex<Lately>>,
     engine: Mutex<Arc<Engine>>,
     /// One for each transaction that is under way.
     permits: Arc<Semaphore>,
     closed: AtomicBool,
     stop: CancellationToken,
+    /// The log is not being opened again, and will not be.
+    supervised: CancellationToken,
 }
 
 /// How a coordinator was shut down.
@@ -108,17 +113,20 @@ impl Coordinator {
                 return Err(OpenError::Duplicate(participant.name().clone()));
             }
         }
-        let counters = Arc::<Counters>::default();
-        let opened = recovery::open(&log, &participants, options, Arc::clone(&counters));
+        let (counters, lately) = Memory::default();
+        let memory = (Arc::clone(&counters), Arc::clone(&lately));
+        let opened = recovery::open(&log, &participants, options, memory, None);
         let shared = Arc::new(Shared {
             engine: Mutex::new(opened.await?),
             log,
             participants,
             options,
             counters,
+            lately,
             permits: Arc::new(Semaphore::new(options.transactions_max)),
             closed: AtomicBool::new(false),
             stop: CancellationToken::new(),
+            supervised: CancellationToken::new(),
         });
         supervisor::start(&shared);
         Ok(Self(shared))
@@ -138,11 +146,10 @@ impl Coordinator {
         self.0.refuse(&engine)?;
         let space = engine.reserve().await.map_err(|error| match error {
             AppendError::Full { .. } | AppendError::TooLarge { .. } => BeginError::Log(error),
-            AppendError::Superseded { .. } => BeginError::Superseded,
-            AppendError::Closed
-            | AppendError::Poisoned
-            | AppendError::Unknown(_)
-            | AppendError::Gone => BeginError::Reopening,
+            AppendError::Superseded { .. } | AppendError::Closed => BeginError::Superseded,
+            AppendError::Poisoned | AppendError::Unknown(_) | AppendError::Gone => {
+                BeginError::Reopening
+            }
         })?;
         let run = engine.begin(space);
         run.admit(permit);
@@ -151,11 +158,25 @@ impl Coordinator {
 
     /// What can be said about a transaction of this log: active, decided, unknown for now, or
     /// forgotten. From that it is forgotten, nothing follows: it may have committed long ago.
+    ///
+    /// Of transactions that are over, the last 65,536 are remembered whose callers have left before
+    /// they were told, or were told that it cannot be said; until the process ends.
     #[must_use]
     pub fn inquire(&self, id: TransactionId) -> Standing {
         let engine = self.0.engine();
-        let state = engine.state.lock();
-        state.book.inquire(id, Inquirer::Anyone)
+        let standing = engine.state.lock().book.inquire(id, Inquirer::Anyone);
+        if standing != Standing::Forgotten {
+            return standing;
+        }
+        let lately = self.0.lately.lock().get(id);
+        lately.map_or(Standing::Forgotten, Standing::Decided)
+    }
+
+    /// Whether another coordinator has opened the log, or a participant has seen a later opening of
+    /// it: then this one is of no more use.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        *self.0.engine().health.borrow() == Health::Superseded
     }
 
     /// The transactions that are not over, the oldest first.
@@ -190,7 +211,8 @@ impl Coordinator {
     }
 
     /// Ends it cleanly: nothing more begins; waits at most so long until what is under way is over;
-    /// then closes the log.
+    /// aborts what is not decided then, and gives participants some time to take note; closes the
+    /// log.
     ///
     /// # Errors
     /// The log was not closed cleanly. What was durable stands.
@@ -202,24 +224,41 @@ impl Coordinator {
         shared.closed.store(true, Ordering::Release);
         shared.permits.close();
         shared.stop.cancel();
+        shared.supervised.cancelled().await;
         let engine = shared.engine();
-        let deadline = Instant::now() + patience;
-        let unfinished = loop {
-            let unfinished = engine.state.lock().book.transactions().count();
-            if unfinished == 0 || Instant::now() >= deadline {
-                break unfinished;
-            }
-            sleep(Duration::from_millis(2)).await;
-        };
+        let mut unfinished = idle(&engine, patience).await;
+        if unfinished > 0 {
+            // What is not decided by now is aborted; its participants are told, if they listen.
+            engine.expire(|transaction, _| transaction.decision().is_none());
+            unfinished = idle(&engine, shared.options.settle_timeout.min(patience)).await;
+        }
+        engine.keeping.cancel();
         engine.closing.cancel();
         engine.log.close(engine.epoch).await?;
         Ok(Shutdown { unfinished })
     }
 }
 
+/// Waits, at most so long, until nothing is under way, and answers what is.
+async fn idle(engine: &Engine, patience: Duration) -> usize {
+    let deadline = Instant::now().checked_add(patience);
+    loop {
+        let unfinished = engine.state.lock().book.transactions().count();
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if unfinished == 0 || late {
+            return unfinished;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 impl Shared {
     fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.engine.lock())
+    }
+
+    fn memory(&self) -> Memory {
+        (Arc::clone(&self.counters), Arc::clone(&self.lately))
     }
 
     fn refuse(&self, engine: &Engine) -> Result<(), BeginError> {
@@ -237,7 +276,9 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.stop.cancel();
-        self.engine.get_mut().closing.cancel();
+        let engine = self.engine.get_mut();
+        engine.keeping.cancel();
+        engine.closing.cancel();
     }
 }
 

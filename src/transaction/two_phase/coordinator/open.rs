@@ -4,6 +4,8 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::Coordinator;
 use super::error::OpenError;
 use super::options::Options;
@@ -67,27 +69,29 @@ impl OpenCoordinator {
     /// The longest pause before a participant is asked again. Default 30 s. The first is 20 ms, and
     /// each is twice the one before.
     pub fn retry_pause_max(mut self, pause: Duration) -> Self {
-        self.options.retry_pause_max = pause;
+        self.options.retry_pause_max = pause.max(Duration::from_millis(1));
         self
     }
 
     /// The longest time between two scans of a participant for what earlier epochs have left
     /// behind. Default 30 s. Right after opening they are more frequent.
     pub fn scan_interval(mut self, interval: Duration) -> Self {
-        self.options.scan_interval = interval;
+        self.options.scan_interval = interval.max(Duration::from_millis(1));
         self
     }
 
     /// How many transactions may be under way, from `begin` to the answer. Default 1024, at least
-    /// 1. Further ones wait in `begin`.
+    /// 1. Further ones wait in `begin`. Where one participant has four times as many branches that
+    /// are not over, because it settles nothing, it is not enlisted any more until it does.
     pub fn transactions_max(mut self, transactions: usize) -> Self {
-        self.options.transactions_max = transactions.max(1);
+        self.options.transactions_max = transactions.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// How many requests to one participant may be under way. Default 256, at least 1.
+    /// How many votes of one participant may be under way, and how many decisions beside them.
+    /// Default 256, at least 1.
     pub fn requests_max(mut self, requests: usize) -> Self {
-        self.options.requests_max = requests.max(1);
+        self.options.requests_max = requests.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 

@@ -10,7 +10,7 @@ use crate::transaction::id::TransactionId;
 use crate::transaction::log::{Durability, Record};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::two_phase::branch::Branch;
-use crate::transaction::two_phase::event::{Action, Event, Resolution};
+use crate::transaction::two_phase::event::{Event, Resolution};
 use crate::transaction::two_phase::state::Transaction;
 
 impl Coordinator {
@@ -26,27 +26,47 @@ impl Coordinator {
             let open = branches.iter().filter(|branch| !branch.is_done());
             open.map(Branch::number).collect()
         };
-        for branch in &open {
-            engine.dispatch(&run, Event::Retry { branch: *branch });
-        }
-        open.len()
+        let asked = open.into_iter().filter(|branch| {
+            let event = Event::Retry { branch: *branch };
+            engine.dispatch(&run, event) > 0
+        });
+        let asked = asked.count();
+        tracing::warn!(transaction = %id, branches = asked, "an operator has them asked again");
+        asked
     }
 
-    /// Takes an operator's word: to abort what is not decided, or for what a branch did. It is
-    /// written to the log, beside the decision, which it never changes.
+    /// Takes an operator's word: to abort what is not decided, or for what a branch did. The latter
+    /// is durable when this returns, beside the decision, which it never changes.
     ///
     /// # Errors
-    /// [`ResolveError`]. Nothing changed.
-    pub fn resolve(&self, id: TransactionId, resolution: Resolution) -> Result<(), ResolveError> {
+    /// [`ResolveError`]. Nothing changed, but with [`ResolveError::Log`], where it may have.
+    ///
+    /// # Cancel safety
+    /// A dropped future only stops waiting.
+    pub async fn resolve(
+        &self,
+        id: TransactionId,
+        resolution: Resolution,
+    ) -> Result<(), ResolveError> {
         let engine = self.0.engine();
         let run = engine.run(id).ok_or(ResolveError::Unknown(id))?;
-        let actions = engine.step(id, Event::Resolve(resolution));
-        if let [Action::Refuse(refusal)] = actions.as_slice() {
-            return Err(ResolveError::Refused(*refusal));
+        if engine.closing.is_cancelled() {
+            return Err(ResolveError::Log);
+        }
+        let word = match resolution {
+            Resolution::Abort => None,
+            Resolution::Did { branch, .. } => Some(run.await_word(branch)),
+        };
+        if let Some(refusal) = engine.resolve(&run, resolution) {
+            return Err(ResolveError::Refused(refusal));
         }
         tracing::warn!(transaction = %id, ?resolution, "an operator steps in");
-        engine.perform_later(&run, actions);
-        Ok(())
+        let Some(word) = word else { return Ok(()) };
+        if word.await == Ok(true) {
+            Ok(())
+        } else {
+            Err(ResolveError::Log)
+        }
     }
 
     /// Takes a participant off the log that will never be registered again: whatever it had in
@@ -54,6 +74,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`RetireError`]. Nothing changed.
+    ///
+    /// # Cancel safety
+    /// A dropped future may have taken it off the log, and is asked again.
     pub async fn retire(&self, name: &ParticipantName) -> Result<(), RetireError> {
         let engine = self.0.engine();
         if engine.members.contains_key(name) {

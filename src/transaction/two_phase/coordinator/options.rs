@@ -17,6 +17,14 @@ pub(super) struct Options {
     pub(super) requests_max: usize,
 }
 
+impl Options {
+    /// The most branches of one participant whose transactions are not over: room for several in
+    /// each that may be under way, and for as many that are being settled.
+    pub(super) fn branches_max(&self) -> usize {
+        self.transactions_max.saturating_mul(4)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::codec::{self, Found};
-use super::engine::{Counters, Engine};
+use super::engine::{Engine, Memory};
 use super::error::OpenError;
 use super::keeper;
 use super::member::Member;
@@ -21,6 +21,15 @@ use crate::transaction::log::{
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::{Opening, Participant, ParticipantOpenError};
 use crate::transaction::two_phase::book::{Book, Entry, Recovered};
+use crate::transaction::two_phase::branch::Progress;
+
+/// An opening by the same coordinator, after its log has failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    /// The epoch that its own tries can have led to. A later one means that another has opened the
+    /// log in between, and is the rightful one.
+    pub(super) epoch_max: u64,
+}
 
 /// Opens the log for a new epoch, and takes over what the earlier ones have left. `Ok` once
 /// transactions may begin: what is in doubt is settled in the background.
@@ -28,13 +37,19 @@ pub(super) async fn open(
     log: &Arc<dyn TransactionLog>,
     participants: &[Arc<dyn Participant>],
     options: Options,
-    counters: Arc<Counters>,
+    memory: Memory,
+    again: Option<Again>,
 ) -> Result<Arc<Engine>, OpenError> {
     let opened = log.open(options.hint).await?;
     suit(&opened, participants, options)?;
     let (coordinator, epoch) = (opened.coordinator(), opened.epoch());
+    if let Some(again) = again
+        && epoch.as_u64() > again.epoch_max
+    {
+        return Err(OpenError::Overtaken { epoch });
+    }
     let opening = Opening::new(coordinator, epoch, nonce());
-    let members = introduce(participants, opening, options).await?;
+    let members = introduce(participants, opening, options, again.is_some()).await?;
 
     let (entries, known) = read(opened.into_live());
     name(log, epoch, &members, &known).await?;
@@ -60,12 +75,14 @@ pub(super) async fn open(
         members,
         options,
         book,
-        counters,
+        memory,
     );
     let engine = Arc::new(engine);
     tracing::info!(%coordinator, %epoch, recovered = actions.len(), "coordinator opened");
     for (id, actions) in actions {
-        let run = adopt(&engine, Run::new(id, None));
+        // For its end. Where there is no room now, there may be when it is written.
+        let space = engine.reserve().await.ok();
+        let run = adopt(&engine, Run::new(id, space));
         engine.perform_later(&run, actions);
     }
     keeper::start(&engine, opening);
@@ -93,6 +110,7 @@ async fn introduce(
     participants: &[Arc<dyn Participant>],
     opening: Opening,
     options: Options,
+    again: bool,
 ) -> Result<BTreeMap<ParticipantName, Arc<Member>>, OpenError> {
     let told = participants.iter().map(async |participant| {
         let member = Member::new(Arc::clone(participant), options.requests_max);
@@ -103,6 +121,10 @@ async fn introduce(
                 tracing::warn!(participant = %name, %error, "not reached; it is tried again");
             }
             Err(_) => tracing::warn!(participant = %name, "no answer; it is tried again"),
+            // One that has become unfit does not stop the others.
+            Ok(Err(ParticipantOpenError::Unfit(error))) if again => {
+                tracing::error!(participant = %name, %error, "unfit; it is tried again");
+            }
             Ok(Err(source)) => return Err(OpenError::Participant { name, source }),
         }
         Ok((name, Arc::new(member)))
@@ -159,6 +181,9 @@ fn adopt(engine: &Engine, run: Run) -> Arc<Run> {
         for branch in transaction.branches() {
             let member = engine.members.get(branch.participant());
             run.know(branch.number(), member.cloned());
+            if let Progress::Parked(reason) = branch.progress() {
+                engine.tell_parked(&run, branch.number(), reason);
+            }
         }
     }
     state.runs.insert(run.id, Arc::clone(&run));

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{MutexGuard, Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
-use super::member::Member;
+use super::member::{Member, Seat};
 use crate::transaction::id::TransactionId;
 use crate::transaction::log::Reservation;
 use crate::transaction::participant::ParticipantError;
@@ -34,12 +34,16 @@ struct Own {
     space: Option<Reservation>,
     permit: Option<OwnedSemaphorePermit>,
     branches: Vec<Known>,
+    /// Operators who wait until their word is durable.
+    words: Vec<(u16, oneshot::Sender<bool>)>,
+    /// Whether its caller knows what became of it.
+    told: bool,
 }
 
 /// A branch, and whom to ask about it: nobody, if no such participant is registered.
 struct Known {
     number: u16,
-    member: Option<Arc<Member>>,
+    member: Option<Seat>,
     error: Option<Arc<ParticipantError>>,
 }
 
@@ -84,9 +88,31 @@ impl Run {
     }
 
     /// Waits until something was left.
-    pub(super) async fn left(&self) -> Vec<Action> {
+    pub(super) async fn left(&self) {
         self.wake.notified().await;
+    }
+
+    /// What was left.
+    pub(super) fn inbox(&self) -> Vec<Action> {
         std::mem::take(&mut self.own.lock().inbox)
+    }
+
+    /// Waits for the fate of an operator's word for what this branch did.
+    pub(super) fn await_word(&self, branch: u16) -> oneshot::Receiver<bool> {
+        let (sender, receiver) = oneshot::channel();
+        self.own.lock().words.push((branch, sender));
+        receiver
+    }
+
+    /// An operator's word for this branch is durable, or is not.
+    pub(super) fn resolved(&self, branch: u16, durable: bool) {
+        let words = std::mem::take(&mut self.own.lock().words);
+        let (these, others): (Vec<_>, Vec<_>) =
+            words.into_iter().partition(|(word, _)| *word == branch);
+        self.own.lock().words.extend(others);
+        for (_, word) in these {
+            let _ = word.send(durable);
+        }
     }
 
     /// Waits until nobody appends records of it: they go one after the other, and the fate of each
@@ -107,21 +133,30 @@ impl Run {
 
     /// Answers who waits. The place is free for another: what is left to be done waits for others.
     pub(super) fn answer(&self, answer: Answer) {
-        let (waiting, permit) = {
-            let mut own = self.own.lock();
-            (own.waiting.take(), own.permit.take())
-        };
-        drop(permit);
+        let certain = answer != Answer::Unknown;
+        let waiting = self.own.lock().waiting.take();
+        self.vacate();
         if let Some(waiting) = waiting {
-            // Whoever has left does not want to know.
-            let _ = waiting.send(answer);
+            let told = waiting.send(answer).is_ok() && certain;
+            self.own.lock().told |= told;
         }
+    }
+
+    /// Gives up its place among those that are under way: its caller has the answer, or has left.
+    pub(super) fn vacate(&self) {
+        let permit = self.own.lock().permit.take();
+        drop(permit);
+    }
+
+    /// Whether its caller knows what became of it.
+    pub(super) fn is_told(&self) -> bool {
+        self.own.lock().told
     }
 
     pub(super) fn know(&self, number: u16, member: Option<Arc<Member>>) {
         self.own.lock().branches.push(Known {
             number,
-            member,
+            member: member.map(Seat::take),
             error: None,
         });
     }
@@ -129,7 +164,7 @@ impl Run {
     pub(super) fn member(&self, number: u16) -> Option<Arc<Member>> {
         let own = self.own.lock();
         let known = own.branches.iter().find(|known| known.number == number)?;
-        known.member.clone()
+        known.member.as_ref().map(Seat::member)
     }
 
     pub(super) fn note(&self, number: u16, error: Option<Arc<ParticipantError>>) {

@@ -1,74 +1,136 @@
 //! Opens the log again after it has failed.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::engine::{Engine, Health, count};
 use super::error::OpenError;
 use super::options::pause;
-use super::recovery;
-use crate::transaction::participant::ParticipantOpenError;
+use super::recovery::{self, Again};
+use crate::transaction::participant::Outcome;
+use crate::transaction::two_phase::phase::Phase;
+use crate::transaction::two_phase::state::Transaction;
+
+/// How long the engine before goes on at most: those who wait for acknowledgements are told.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Starts a task that ends with the coordinator.
 pub(super) fn start(shared: &Arc<Shared>) {
     let engine = shared.engine();
-    let stop = shared.stop.clone();
-    let supervised = supervise(Arc::downgrade(shared), engine.health.subscribe());
+    let (stop, ended) = (shared.stop.clone(), shared.supervised.clone());
+    let weak = Arc::downgrade(shared);
+    let health = engine.health.subscribe();
     engine.spawn(async move {
-        tokio::select! {
-            () = supervised => {}
-            () = stop.cancelled() => {}
-        }
+        // However this ends: whoever shuts down waits for it.
+        let _ended = ended.drop_guard();
+        supervise(weak, health, stop).await;
     });
 }
 
-async fn supervise(shared: Weak<Shared>, mut health: watch::Receiver<Health>) {
+async fn supervise(
+    shared: Weak<Shared>,
+    mut health: watch::Receiver<Health>,
+    stop: CancellationToken,
+) {
     loop {
-        let ill = health.wait_for(|health| *health != Health::Serving).await;
+        let ill = tokio::select! {
+            ill = health.wait_for(|health| *health != Health::Serving) => ill.ok().map(|health| *health),
+            () = stop.cancelled() => return,
+        };
         // Superseded, it stays so: two that open again and again would only hinder each other.
-        let failed = ill.is_ok_and(|health| *health == Health::Failed);
-        if !failed {
+        if ill != Some(Health::Failed) {
             return;
         }
-        let Some(engine) = reopen(&shared).await else {
+        let Some(engine) = reopen(&shared, &stop).await else {
             return;
         };
         health = engine.health.subscribe();
     }
 }
 
-/// Tries until the log is open again, or nobody wants that any more.
-async fn reopen(shared: &Weak<Shared>) -> Option<Arc<Engine>> {
-    let mut failures = 0;
+/// Tries until the log is open again, or nobody wants that any more. A try is not given up
+/// half-way: it would leave the log open.
+async fn reopen(shared: &Weak<Shared>, stop: &CancellationToken) -> Option<Arc<Engine>> {
+    let mut failures: u32 = 0;
     loop {
         let shared = shared.upgrade()?;
-        let (options, counters) = (shared.options, Arc::clone(&shared.counters));
-        match recovery::open(&shared.log, &shared.participants, options, counters).await {
+        let before = shared.engine();
+        before.keeping.cancel();
+        let (options, memory) = (shared.options, shared.memory());
+        let epoch_max = before
+            .epoch
+            .as_u64()
+            .saturating_add(1 + u64::from(failures));
+        let again = Some(Again { epoch_max });
+        match recovery::open(&shared.log, &shared.participants, options, memory, again).await {
             Ok(engine) => {
                 count(&shared.counters.reopened);
-                let before = std::mem::replace(&mut *shared.engine.lock(), Arc::clone(&engine));
-                // What the log knows of goes on in the new one; the rest is aborted by its scan.
-                before.closing.cancel();
+                succeed(&shared, &before, &engine);
                 return Some(engine);
             }
             Err(error) => {
                 tracing::error!(%error, "the log was not opened again");
-                let stale = ParticipantOpenError::is_stale;
-                if matches!(&error, OpenError::Participant { source, .. } if stale(source)) {
-                    shared.engine().sicken(Health::Superseded);
+                if is_final(&error) {
+                    before.condemn();
                     return None;
                 }
             }
         }
-        failures += 1;
-        let engine = shared.engine();
-        let of = (engine.coordinator, engine.epoch);
+        failures = failures.saturating_add(1);
+        let of = (before.coordinator, before.epoch);
         let rest = pause(of, failures, shared.options.retry_pause_max);
-        drop(engine);
-        drop(shared);
-        sleep(rest).await;
+        drop((before, shared));
+        tokio::select! {
+            () = sleep(rest) => {}
+            () = stop.cancelled() => return None,
+        }
+    }
+}
+
+/// What the log knows of goes on in the new engine. What it does not is aborted by the one before,
+/// for as long as an acknowledgement may take; and what is prepared then, by a scan.
+fn succeed(shared: &Shared, before: &Arc<Engine>, engine: &Arc<Engine>) {
+    remember_doubts(before, engine);
+    *shared.engine.lock() = Arc::clone(engine);
+    before.expire(|transaction, _| !transaction.is_over() && transaction.decision().is_none());
+    let (before, patience) = (Arc::clone(before), shared.options.settle_timeout);
+    engine.spawn(async move {
+        let ends = sleep(patience.min(PATIENCE_MAX));
+        ends.await;
+        before.closing.cancel();
+    });
+}
+
+/// What may have been written, and was not found in the log, has been aborted.
+fn remember_doubts(before: &Engine, engine: &Engine) {
+    let doubts: Vec<_> = {
+        let state = before.state.lock();
+        let open = state.book.transactions();
+        let doubts = open.filter(|transaction| *transaction.phase() == Phase::InDoubt);
+        doubts.map(Transaction::id).collect()
+    };
+    let state = engine.state.lock();
+    for id in doubts {
+        if state.book.transaction(id).is_none() {
+            engine.lately.lock().remember(id, Outcome::Aborted);
+        }
+    }
+}
+
+/// Whether another try would be of no use, or would take the log from its rightful owner.
+fn is_final(error: &OpenError) -> bool {
+    match error {
+        OpenError::Overtaken { .. } => true,
+        OpenError::Participant { source, .. } => source.is_stale(),
+        OpenError::Duplicate(_)
+        | OpenError::Log(_)
+        | OpenError::Append(_)
+        | OpenError::Record(_)
+        | OpenError::Volatile(_) => false,
     }
 }
