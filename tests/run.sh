@@ -91,4 +91,6 @@ step "tests: all features"
 cargo test --locked --all-features
 step "simulation of locks, optimised: 100,000 schedules"
 cargo test --locked --release --test simulation -- --nocapture schedules
+step "simulation of two-phase commit, optimised: 100,000 schedules"
+cargo test --locked --release --test transaction_simulation -- --nocapture
 step "all passed"

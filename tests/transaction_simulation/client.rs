@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use tokio::time::{sleep, timeout};
 use tripod::transaction::participant::{MemoryBranch, MemoryError, Outcome};
 use tripod::transaction::two_phase::{
@@ -120,7 +119,10 @@ impl Client {
         let world = Arc::clone(&self.world);
         let mut order = [0, 1, 2];
         for at in (1..order.len()).rev() {
-            order.swap(at, usize::try_from(self.random.below(at as u64 + 1)).unwrap());
+            order.swap(
+                at,
+                usize::try_from(self.random.below(at as u64 + 1)).unwrap(),
+            );
         }
         let branches = [1, 2, 2, 2, 3, 3][usize::try_from(self.random.below(6)).unwrap()];
         let moves = self.random.chance(400);
@@ -136,7 +138,10 @@ impl Client {
             let key = key(number);
             // Once written it may be there, whatever comes of the request.
             world.deals.lock().all[number].writes.insert(*index);
-            branch.set(&key, i64::try_from(number).unwrap()).await.ok()?;
+            branch
+                .set(&key, i64::try_from(number).unwrap())
+                .await
+                .ok()?;
             // What the first gives, the last takes.
             let last = at + 1 == branches;
             let amount = match (moves, at) {
@@ -165,7 +170,11 @@ impl Client {
         (given == 0).then_some(())
     }
 
-    async fn enlist(&mut self, active: &mut ActiveTransaction, index: usize) -> Option<MemoryBranch> {
+    async fn enlist(
+        &mut self,
+        active: &mut ActiveTransaction,
+        index: usize,
+    ) -> Option<MemoryBranch> {
         let to = &self.participants[index];
         let enlisting = active.enlist(to);
         let branch = if self.random.chance(30) {
@@ -210,7 +219,10 @@ impl Client {
             End::CommitDropped => {
                 let id = active.id();
                 let patience = ms(self.random.below(12));
-                if timeout(patience, self.commit(active, number)).await.is_err() {
+                if timeout(patience, self.commit(active, number))
+                    .await
+                    .is_err()
+                {
                     let listed = self.coordinator.list(Filter::All);
                     let phase = listed.iter().find(|it| it.id == id).map(|it| &it.phase);
                     // The abort of a drop is seen at once.

@@ -49,7 +49,12 @@ impl Deals {
         let deal = &mut self.all[number];
         let before = deal.told.replace(outcome);
         let flips = before.is_some_and(|before| before != outcome);
-        flips.then(|| format!("t{number} {}: {before:?}, and then {outcome:?} by {by}", deal.id))
+        flips.then(|| {
+            format!(
+                "t{number} {}: {before:?}, and then {outcome:?} by {by}",
+                deal.id
+            )
+        })
     }
 }
 

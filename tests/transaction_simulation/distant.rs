@@ -160,7 +160,12 @@ impl Way {
         sleep(ms(fate.delay)).await;
         if fate.lost || !node.is_reachable() {
             world.count(Count::LostRequest);
-            world.say(|| format!("lost on the way to {}: {call:?} of epoch {from}", node.index));
+            world.say(|| {
+                format!(
+                    "lost on the way to {}: {call:?} of epoch {from}",
+                    node.index
+                )
+            });
             return hang(&world, reply).await;
         }
         let said = node.land(&world, from, call).await;

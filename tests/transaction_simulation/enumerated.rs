@@ -9,8 +9,8 @@ use tripod::transaction::two_phase::Filter;
 
 use crate::begin;
 use crate::client::Client;
-use crate::disk::{Disk, Fault, Loss};
 use crate::deals::key;
+use crate::disk::{Disk, Fault, Loss};
 use crate::judge::{self, Foreign};
 use crate::life::{Life, Place, Plan};
 use crate::random::Random;
@@ -42,14 +42,20 @@ struct Trial {
 /// Whether each of the two faults was met.
 type Met = [bool; 2];
 
-/// Which participants a seed makes blind is of no matter, but that some are.
-const SEED: u64 = 1;
+/// One whose last participant cannot list its branches.
+const SEED: u64 = 4;
 
 fn run(trial: Trial) -> Met {
     let mut met = [false; 2];
-    let outcome = in_a_world(&Random::new(SEED), Weather::CALM, None, true, async |world| {
-        met = play(&world, trial).await;
-    });
+    let outcome = in_a_world(
+        &Random::new(SEED),
+        Weather::CALM,
+        None,
+        true,
+        async |world| {
+            met = play(&world, trial).await;
+        },
+    );
     if !outcome.wrong.is_empty() {
         for line in &outcome.story {
             println!("{line}");
@@ -62,16 +68,25 @@ fn run(trial: Trial) -> Met {
 async fn play(world: &Arc<World>, trial: Trial) -> Met {
     let disk = Disk::new(trial.first);
     let place = Place::File(disk.clone());
+    assert!(!world.nodes[2].lists, "another seed is needed");
     let foreign = Foreign::settle_in(world).await;
     let latest = Arc::<AtomicU64>::default();
     let plan = |call| Plan {
         fault: Some((call, trial.fault)),
         heals: 150,
+        patient: true,
         ..Plan::default()
     };
     let mut life = Life::start(world, 0, &place, &latest, &plan(trial.first));
     tell(&mut life, trial.story).await;
     let first = disk.faults_met();
+    if first == 0 && matches!(trial.story, Story::Rolls) {
+        let names = disk.names();
+        let rolled = !names
+            .iter()
+            .any(|name| name.ends_with("-0000000000000001.segment"));
+        assert!(rolled, "no segment has followed: {names:?}");
+    }
     life.end(trial.loss).await;
 
     let mut life = Life::start(world, 1, &place, &latest, &plan(trial.second));
@@ -107,7 +122,7 @@ async fn tell(life: &mut Life, story: Story) {
     let told = async {
         let transactions = match story {
             Story::Commits => 4,
-            Story::Rolls => 16,
+            Story::Rolls => 40,
             Story::ShutsDown => 2,
         };
         for number in 0..transactions {
@@ -150,21 +165,25 @@ async fn transact(client: &mut Client, branches: &[usize]) {
 async fn recover(life: &Life) {
     for _ in 0..100 {
         sleep(ms(10)).await;
-        let open = |it: &tripod::transaction::two_phase::Coordinator| !it.list(Filter::All).is_empty();
+        let open =
+            |it: &tripod::transaction::two_phase::Coordinator| !it.list(Filter::All).is_empty();
         if life.process.is_dead() || !life.coordinators.iter().any(open) {
             return;
         }
     }
 }
 
+/// Without optimisation every fifth call has to do.
+const STRIDE: usize = if cfg!(debug_assertions) { 5 } else { 1 };
+
 /// Tries every pair of calls; says how many there were.
 fn every_pair(story: Story, fault: Fault, losses: &[Loss]) {
     begin();
     let mut trials = 0;
-    for first in 0.. {
+    for first in (0..).step_by(STRIDE) {
         let mut met = false;
         for loss in losses {
-            for second in 0.. {
+            for second in (0..).step_by(STRIDE) {
                 let trial = Trial {
                     story,
                     fault,
@@ -185,7 +204,7 @@ fn every_pair(story: Story, fault: Fault, losses: &[Loss]) {
         }
     }
     println!("{story:?}, {fault:?}: {trials} pairs");
-    assert!(trials > 200, "nothing fails");
+    assert!(trials > 200 / STRIDE / STRIDE, "nothing fails");
 }
 
 const LOSSES: [Loss; 3] = [Loss::Nothing, Loss::Everything, Loss::Some(5)];
@@ -207,10 +226,7 @@ fn a_crash_at_every_call_of_a_shutdown_breaks_nothing() {
 
 #[test]
 fn an_error_at_every_call_and_of_the_recovery_breaks_nothing() {
-    for fault in [
-        Fault::Once(ErrorKind::Other),
-        Fault::From(ErrorKind::Other),
-    ] {
+    for fault in [Fault::Once(ErrorKind::Other), Fault::From(ErrorKind::Other)] {
         every_pair(Story::Commits, fault, &[Loss::Some(3)]);
     }
 }

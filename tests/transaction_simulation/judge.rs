@@ -25,7 +25,10 @@ pub struct Foreign(Vec<BranchId>);
 
 fn foreign(sequence: u64) -> BranchId {
     let other = CoordinatorId::from_u128(0x0002_0007_0001);
-    BranchId::new(TransactionId::new(other, Epoch::new(1).unwrap(), sequence), 0)
+    BranchId::new(
+        TransactionId::new(other, Epoch::new(1).unwrap(), sequence),
+        0,
+    )
 }
 
 impl Foreign {

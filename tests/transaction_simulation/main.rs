@@ -25,10 +25,7 @@
 mod client;
 mod counts;
 mod deals;
-#[allow(
-    dead_code,
-    reason = "the tests of the log use the rest of it"
-)]
+#[allow(dead_code, reason = "the tests of the log use the rest of it")]
 #[path = "../transaction/log/disk/mod.rs"]
 mod disk;
 mod distant;
@@ -128,7 +125,10 @@ fn schedules() {
     print!("{counts}");
     assert_eq!(failed.into_inner(), 0, "schedules failed, see above");
     let missing = counts.missing(count);
-    assert!(count < TELLING || missing.is_empty(), "too rare: {missing:?}");
+    assert!(
+        count < TELLING || missing.is_empty(),
+        "too rare: {missing:?}"
+    );
 }
 
 /// Tells the story of one seed.

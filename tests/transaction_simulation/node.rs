@@ -211,7 +211,12 @@ impl Node {
     }
 
     fn excludes(&self, branch: BranchId) -> bool {
-        self.seen.lock().branches.entry(branch).or_default().excluded
+        self.seen
+            .lock()
+            .branches
+            .entry(branch)
+            .or_default()
+            .excluded
     }
 
     fn scanned(&self, before: Epoch) {
@@ -293,7 +298,9 @@ impl Node {
     fn watch(&self, world: &World, from: u64, branch: BranchId, request: Request, reply: &Reply) {
         let mut seen = self.seen.lock();
         let id = branch.transaction();
-        let below = seen.watermark.is_some_and(|mark| (id.epoch(), id.sequence()) < mark);
+        let below = seen
+            .watermark
+            .is_some_and(|mark| (id.epoch(), id.sequence()) < mark);
         let opened = seen.opened;
         let track = seen.branches.entry(branch).or_default();
         let new = track.did.is_none();
@@ -342,7 +349,10 @@ impl Node {
         // Below the watermark a participant only guesses what it was told.
         if !below && track.did.is_some_and(|before| before != *did) {
             let before = track.did;
-            world.wrong(format!("branch {branch} at {}: {before:?}, then {did:?}", self.index));
+            world.wrong(format!(
+                "branch {branch} at {}: {before:?}, then {did:?}",
+                self.index
+            ));
         }
         if new {
             track.did = Some(*did);

@@ -84,7 +84,8 @@ impl Watched {
                 if matches!(error, AppendError::Superseded { .. }) {
                     self.world.count(Count::ZombieAppend);
                 }
-                self.world.say(|| format!("process {}: {error:?}", self.process.number));
+                self.world
+                    .say(|| format!("process {}: {error:?}", self.process.number));
                 self.process.trouble();
             }
         }
@@ -137,7 +138,8 @@ impl TransactionLog for Watched {
             self.latest.store(epoch.as_u64(), Ordering::Relaxed);
             let mut live = opened.into_live();
             let number = self.process.number;
-            self.world.say(|| format!("process {number} opened in {epoch}: {live:?}"));
+            self.world
+                .say(|| format!("process {number} opened in {epoch}: {live:?}"));
             if self.world.has(Flaw::DropsOldRecords) {
                 let young = |it: &LiveRecord| {
                     let fact = matches!(it.record().subject(), Subject::Fact(_));
@@ -169,13 +171,12 @@ impl TransactionLog for Watched {
             if records.iter().any(Record::ends) {
                 self.passes(Moment::Ending).await;
             }
-            let epoch = if self.world.has(Flaw::TakesZombies)
-                || self.world.has(Flaw::EpochsComeAgain)
-            {
-                Epoch::new(self.latest.load(Ordering::Relaxed)).unwrap()
-            } else {
-                epoch
-            };
+            let epoch =
+                if self.world.has(Flaw::TakesZombies) || self.world.has(Flaw::EpochsComeAgain) {
+                    Epoch::new(self.latest.load(Ordering::Relaxed)).unwrap()
+                } else {
+                    epoch
+                };
             let durability = if self.world.has(Flaw::AnswersBeforeDurable) {
                 Durability::Unforced
             } else {

@@ -65,7 +65,8 @@ impl World {
         let mut nodes = random.fork(1);
         let blind = nodes.chance(300);
         let nodes = ["a", "b", "c"].iter().enumerate();
-        let nodes = nodes.map(|(index, name)| Arc::new(Node::new(index, name, !blind || index < 2)));
+        let nodes =
+            nodes.map(|(index, name)| Arc::new(Node::new(index, name, !blind || index < 2)));
         Arc::new(Self {
             flaw,
             nodes: nodes.collect(),
