@@ -150,10 +150,8 @@ async fn transact(client: &mut Client, branches: &[usize]) {
         let Ok(branch) = active.enlist(&client.participants[*index]).await else {
             return;
         };
-        let mut deals = client.world.deals.lock();
-        deals.all[number].branches += 1;
-        deals.all[number].writes.insert(*index);
-        drop(deals);
+        client.world.deals.lock().all[number].branches += 1;
+        client.world.deals.lock().all[number].writes.insert(*index);
         if branch.set(&key(number), 1).await.is_err() {
             return;
         }
