@@ -94,4 +94,6 @@ step "simulation of locks, optimised: 100,000 schedules"
 cargo test --locked --release --test simulation -- --nocapture schedules
 step "model of two-phase commit, optimised: its largest systems"
 cargo test --locked --release --test transaction -- --nocapture two_phase::model
+step "simulation of two-phase commit, optimised: 100,000 schedules"
+cargo test --locked --release --test transaction_simulation -- --nocapture
 step "all passed"

@@ -144,15 +144,13 @@ impl Client {
                 .ok()?;
             // What the first gives, the last takes.
             let last = at + 1 == branches;
-            let amount = match (moves, at) {
-                (false, _) => continue,
-                (true, 0) if last => continue,
-                (true, 0) => {
+            let amount = match at {
+                0 if moves && !last => {
                     given = 1 + i64::try_from(self.random.below(9)).unwrap();
                     -given
                 }
-                (true, _) if last => given,
-                (true, _) => continue,
+                _ if moves && last && at > 0 => given,
+                _ => continue,
             };
             let put = branch.update(POT, |pot| pot.map(|pot| pot + amount)).await;
             if let Err(error) = &put {

@@ -112,22 +112,16 @@ impl Distant {
     }
 
     async fn ask(&self, branch: BranchId, request: Request) -> Result<Reply, ParticipantError> {
-        match self.send(Call::Ask(branch, request)).await {
-            Some(Said::Replied(reply)) => reply,
-            _ => {
-                let did = |outcome| Ok(Reply::Report(Report::Did(outcome)));
-                match (self.world.flaw, request) {
-                    (Some(Flaw::LostVoteIsYes), Request::Prepare) => {
-                        Ok(Reply::Vote(Vote::Prepared))
-                    }
-                    (Some(Flaw::LostCommitIsDone), Request::Commit) => did(Outcome::Committed),
-                    (Some(Flaw::LostAbortIsDone), Request::Abort) => did(Outcome::Aborted),
-                    (Some(Flaw::LostOnePhaseIsAborted), Request::CommitOnePhase) => {
-                        did(Outcome::Aborted)
-                    }
-                    _ => Err(ParticipantError::unknown("no answer")),
-                }
-            }
+        if let Some(Said::Replied(reply)) = self.send(Call::Ask(branch, request)).await {
+            return reply;
+        }
+        let did = |outcome| Ok(Reply::Report(Report::Did(outcome)));
+        match (self.world.flaw, request) {
+            (Some(Flaw::LostVoteIsYes), Request::Prepare) => Ok(Reply::Vote(Vote::Prepared)),
+            (Some(Flaw::LostCommitIsDone), Request::Commit) => did(Outcome::Committed),
+            (Some(Flaw::LostAbortIsDone), Request::Abort)
+            | (Some(Flaw::LostOnePhaseIsAborted), Request::CommitOnePhase) => did(Outcome::Aborted),
+            _ => Err(ParticipantError::unknown("no answer")),
         }
     }
 

@@ -42,8 +42,8 @@ struct Trial {
 /// Whether each of the two faults was met.
 type Met = [bool; 2];
 
-/// Which participants a seed makes blind is of no matter, but that some are.
-const SEED: u64 = 1;
+/// One whose last participant cannot list its branches.
+const SEED: u64 = 4;
 
 fn run(trial: Trial) -> Met {
     let mut met = [false; 2];
@@ -68,16 +68,25 @@ fn run(trial: Trial) -> Met {
 async fn play(world: &Arc<World>, trial: Trial) -> Met {
     let disk = Disk::new(trial.first);
     let place = Place::File(disk.clone());
+    assert!(!world.nodes[2].lists, "another seed is needed");
     let foreign = Foreign::settle_in(world).await;
     let latest = Arc::<AtomicU64>::default();
     let plan = |call| Plan {
         fault: Some((call, trial.fault)),
         heals: 150,
+        patient: true,
         ..Plan::default()
     };
     let mut life = Life::start(world, 0, &place, &latest, &plan(trial.first));
     tell(&mut life, trial.story).await;
     let first = disk.faults_met();
+    if first == 0 && matches!(trial.story, Story::Rolls) {
+        let names = disk.names();
+        let rolled = !names
+            .iter()
+            .any(|name| name.ends_with("-0000000000000001.segment"));
+        assert!(rolled, "no segment has followed: {names:?}");
+    }
     life.end(trial.loss).await;
 
     let mut life = Life::start(world, 1, &place, &latest, &plan(trial.second));
@@ -113,7 +122,7 @@ async fn tell(life: &mut Life, story: Story) {
     let told = async {
         let transactions = match story {
             Story::Commits => 4,
-            Story::Rolls => 16,
+            Story::Rolls => 40,
             Story::ShutsDown => 2,
         };
         for number in 0..transactions {
@@ -141,10 +150,8 @@ async fn transact(client: &mut Client, branches: &[usize]) {
         let Ok(branch) = active.enlist(&client.participants[*index]).await else {
             return;
         };
-        let mut deals = client.world.deals.lock();
-        deals.all[number].branches += 1;
-        deals.all[number].writes.insert(*index);
-        drop(deals);
+        client.world.deals.lock().all[number].branches += 1;
+        client.world.deals.lock().all[number].writes.insert(*index);
         if branch.set(&key(number), 1).await.is_err() {
             return;
         }
@@ -164,14 +171,17 @@ async fn recover(life: &Life) {
     }
 }
 
+/// Without optimisation every fifth call has to do.
+const STRIDE: usize = if cfg!(debug_assertions) { 5 } else { 1 };
+
 /// Tries every pair of calls; says how many there were.
 fn every_pair(story: Story, fault: Fault, losses: &[Loss]) {
     begin();
     let mut trials = 0;
-    for first in 0.. {
+    for first in (0..).step_by(STRIDE) {
         let mut met = false;
         for loss in losses {
-            for second in 0.. {
+            for second in (0..).step_by(STRIDE) {
                 let trial = Trial {
                     story,
                     fault,
@@ -192,7 +202,7 @@ fn every_pair(story: Story, fault: Fault, losses: &[Loss]) {
         }
     }
     println!("{story:?}, {fault:?}: {trials} pairs");
-    assert!(trials > 200, "nothing fails");
+    assert!(trials > 200 / STRIDE / STRIDE, "nothing fails");
 }
 
 const LOSSES: [Loss; 3] = [Loss::Nothing, Loss::Everything, Loss::Some(5)];

@@ -39,6 +39,8 @@ pub struct Plan {
     pub full: bool,
     /// After how many milliseconds the disk is well again.
     pub heals: u64,
+    /// Counted from the first failure on.
+    pub patient: bool,
 }
 
 impl Plan {
@@ -59,6 +61,7 @@ impl Plan {
             fault: fault.map(|fault| (call, fault)),
             full: random.chance(100),
             heals: random.within(20, 250),
+            patient: false,
         }
     }
 }
@@ -284,9 +287,13 @@ fn fail(world: &Arc<World>, disk: &Disk, plan: &Plan, tasks: &mut JoinSet<()>) {
         world.count(Count::DiskFull);
         disk.limit(disk.used());
     }
-    let (disk, heals, before) = (disk.clone(), plan.heals, disk.faults_met());
+    let (disk, before) = (disk.clone(), disk.faults_met());
+    let (heals, patient) = (plan.heals, plan.patient);
     let world = Arc::clone(world);
     tasks.spawn(async move {
+        while patient && disk.faults_met() == before {
+            sleep(ms(10)).await;
+        }
         sleep(ms(heals)).await;
         if disk.is_crashed() {
             return;

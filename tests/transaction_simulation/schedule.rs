@@ -117,9 +117,13 @@ async fn tell(world: &Arc<World>, mut random: Random) {
             }
             _ => {}
         }
-        life.end(loss(&mut random)).await;
+        let loss = loss(&mut random);
+        life.end(loss).await;
         match &place {
-            Place::File(disk) if copy.is_none() && random.chance(300) => copy = Some(disk.fork()),
+            // A copy of what may yet be lost is not of the past.
+            Place::File(disk) if copy.is_none() && loss != Loss::Nothing && random.chance(300) => {
+                copy = Some(disk.fork());
+            }
             Place::Shared(log) if random.chance(200) => log.crash(),
             Place::File(_) | Place::Shared(_) => {}
         }

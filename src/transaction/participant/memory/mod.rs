@@ -36,7 +36,8 @@ pub use error::MemoryError;
 ///
 /// *It does not outlive the process.* Clones are handles of the same map; it lasts as long as any
 /// of them. No request takes time, and none fails. When a coordinator's log is opened anew, what
-/// works for its earlier epochs is aborted, for nobody is left who would end it.
+/// works for its earlier epochs is aborted, and no more of them begins, for nobody is left who
+/// would end it.
 ///
 /// ```
 /// use tripod::transaction::participant::MemoryParticipant;

@@ -345,7 +345,7 @@ async fn append(engine: &Engine, run: &Run, records: Vec<Record>) -> Vec<Event> 
         match engine.append(run, &records).await {
             Ok(()) => return records.into_iter().map(Event::Durable).collect(),
             // Whatever was recovered has no space set aside. There will be room again.
-            Err(true) if engine.serves() && kinds.iter().all(can_wait) => {
+            Err(true) if engine.serves() && kinds.iter().all(|kind| can_wait(*kind)) => {
                 sleep(pause(run.id, failures, engine.options.retry_pause_max)).await;
                 failures = failures.saturating_add(1);
             }
@@ -356,7 +356,7 @@ async fn append(engine: &Engine, run: &Run, records: Vec<Record>) -> Vec<Event> 
 }
 
 /// Whether nothing but the end of the transaction waits for a record of this kind.
-fn can_wait(kind: &RecordKind) -> bool {
+fn can_wait(kind: RecordKind) -> bool {
     match kind {
         RecordKind::Aborted | RecordKind::Heuristic(_) | RecordKind::Ended => true,
         RecordKind::Enlisted(_) | RecordKind::Committed | RecordKind::Resolved(_) => false,
