@@ -44,41 +44,59 @@ pub struct Orders {
 
 pub async fn coordinate(orders: Orders) {
     let points = Points::default();
-    points.expect(death(orders.die_at, 0));
+    points.expect(Death::at(orders.die_at, 0));
     let teller = Arc::new(open(&orders, &points).await);
-    rest(&teller, &points).await;
+    rest_now(&teller, &points).await;
 
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut shift = Shift::default();
-    while let Ok(Some(line)) = orders.next_line().await {
-        let mut words = line.split(' ');
-        let verb = words.next();
-        let mut number = || words.next().map_or(0, |word| word.parse().unwrap());
+    while let Ok(Some(line)) = lines.next_line().await {
+        let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match verb {
-            Some("script") => {
-                points.expect(death(number(), number()));
-                teller.script().await;
-                let patience = Duration::from_secs(10);
-                let shutdown = teller.coordinator.shutdown(patience).await.unwrap();
-                assert_eq!(shutdown.unfinished, 0);
-                return println!("ends {}", points.passed());
+            "script" => {
+                points.expect(Death::named(rest));
+                return end(&teller, &points).await;
             }
-            Some("load") => {
-                points.expect(death(number(), number()));
-                shift = Shift::start(&teller, number());
+            "load" => {
+                let numbers: Vec<u64> = rest.split(' ').map(|it| it.parse().unwrap()).collect();
+                points.expect(Death::at(numbers[0], numbers[1]));
+                shift = Shift::start(&teller, numbers[2]);
             }
-            Some("rest") => {
+            "rest" => {
                 std::mem::take(&mut shift).end().await;
-                rest(&teller, &points).await;
+                rest_now(&teller, &points).await;
             }
             _ => panic!("{line}"),
         }
     }
 }
 
-fn death(at: u64, later_micros: u64) -> Option<Death> {
-    let later = Duration::from_micros(later_micros);
-    (at > 0).then_some(Death { at, later })
+/// Does what a script says, ends cleanly, and tells the points that it passed.
+async fn end(teller: &Teller, points: &Points) {
+    teller.script().await;
+    let patience = Duration::from_secs(10);
+    let shutdown = teller.coordinator.shutdown(patience).await.unwrap();
+    assert_eq!(shutdown.unfinished, 0);
+    for point in points.passed() {
+        println!("passed {point}");
+    }
+    println!("ends");
+}
+
+impl Death {
+    fn at(number: u64, later_micros: u64) -> Option<Self> {
+        let later = Duration::from_micros(later_micros);
+        (number > 0).then_some(Self::At { number, later })
+    }
+
+    /// After so many others, at a point of this name; or never, of no name.
+    fn named(text: &str) -> Option<Self> {
+        let (others, point) = text.split_once(' ')?;
+        Some(Self::Named {
+            point: point.to_owned(),
+            others: others.parse().unwrap(),
+        })
+    }
 }
 
 async fn open(orders: &Orders, points: &Points) -> Teller {
@@ -131,7 +149,7 @@ async fn patiently<T, E: std::fmt::Debug>(connect: impl AsyncFn() -> Result<T, E
 }
 
 /// Says so when nothing is under way any more. Nobody dies until the next order.
-async fn rest(teller: &Teller, points: &Points) {
+async fn rest_now(teller: &Teller, points: &Points) {
     let began = Instant::now();
     let coordinator = &teller.coordinator;
     loop {
@@ -145,7 +163,7 @@ async fn rest(teller: &Teller, points: &Points) {
         }
         sleep(Duration::from_millis(5)).await;
     }
-    let passed = points.passed();
+    let passed = points.passed().len();
     points.expect(None);
     match coordinator.stats() {
         stats if stats.impossible > 0 => println!("stuck {stats:?}"),

@@ -9,7 +9,7 @@
 //! of them, or `TRIPOD_SECONDS`, however many there are then:
 //!
 //! ```text
-//! TRIPOD_SECONDS=3600 cargo test --all-features --test transaction_crashes -- coordinators_die
+//! TRIPOD_SECONDS=3600 cargo test --all-features --test transaction_crashes -- servers
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -83,15 +83,21 @@ fn trials(bank: &Safe) -> Vec<Trial> {
         time: number("TRIPOD_SECONDS").map(Duration::from_secs),
     };
     vec![
-        trial("coordinators_die", bank, move |bank| {
-            trials::coordinators_die(bank, length)
-        }),
-        trial("servers_die", bank, move |bank| {
-            trials::servers_die(bank, length)
-        }),
-        trial("coordinators_stop", bank, move |bank| {
-            trials::coordinators_stop(bank, length)
-        }),
+        trial(
+            "a_coordinator_that_dies_anywhere_leaves_nothing_in_doubt",
+            bank,
+            move |bank| trials::coordinators_die(bank, length),
+        ),
+        trial(
+            "servers_that_die_leave_nothing_in_doubt",
+            bank,
+            move |bank| trials::servers_die(bank, length),
+        ),
+        trial(
+            "a_coordinator_that_was_stopped_goes_on_or_is_followed",
+            bank,
+            move |bank| trials::coordinators_stop(bank, length),
+        ),
         trial("a_log_that_loses_records_is_caught", bank, |bank| {
             trials::is_caught(bank, Flaw::LosesRecords, "half a transfer")
         }),

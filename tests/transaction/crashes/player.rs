@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -10,18 +9,20 @@ use std::time::Duration;
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bank::Bank;
+use crate::server::Directory;
 use crate::watched::Flaw;
 
 /// Longer than a process waits for anything.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
-/// What coordinators have said of transfers since the books were last checked.
+/// What coordinators have said of transfers.
 #[derive(Debug, Default)]
 pub struct Claims {
+    /// Since the books were last checked.
     pub committed: BTreeSet<String>,
+    /// Since the beginning: nothing of them may ever happen.
     pub aborted: BTreeSet<String>,
-    /// Of all, how many were said to be what, since the beginning.
+    /// How many were said to be what since the beginning.
     pub counts: BTreeMap<&'static str, u64>,
 }
 
@@ -30,12 +31,20 @@ pub struct Claims {
 pub enum Said {
     /// Nothing is under way. So many points were passed.
     Rests(u64),
-    /// It has done what it was to do, past so many points.
-    Ends(u64),
+    /// It has done what it was to do, past these points.
+    Ends(Vec<String>),
     /// It has killed itself there.
     Died(String),
     /// It was killed.
     Killed,
+}
+
+/// Where coordinators work, one after the other.
+pub struct Place {
+    pub postgres: String,
+    pub mysql: String,
+    pub log: Directory,
+    pub flaw: Option<Flaw>,
 }
 
 pub struct Player {
@@ -46,14 +55,14 @@ pub struct Player {
 
 impl Player {
     /// Starts one, which dies at this point of its recovery.
-    pub fn start(bank: &Bank, log: &Path, die_at: u64, flaw: Option<Flaw>) -> Self {
+    pub fn start(place: &Place, die_at: u64) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["coordinator", "--postgres", &bank.postgres.url()]);
-        command
-            .args(["--mysql", &bank.mysql.url(), "--log"])
-            .arg(log);
+        command.args(["coordinator", "--postgres", &place.postgres]);
+        command.args(["--mysql", &place.mysql, "--log"]);
+        command.arg(place.log.path());
         command.args(["--die-at", &die_at.to_string()]);
-        if let Some(flaw) = flaw.and_then(|flaw| flaw.to_possible_value()) {
+        let flaw = place.flaw.and_then(|flaw| flaw.to_possible_value());
+        if let Some(flaw) = flaw {
             command.args(["--flaw", flaw.get_name()]);
         }
         let mut child = command
@@ -84,7 +93,7 @@ impl Player {
 
     /// Reads what it says, until it is at an end of something.
     pub fn listen(&mut self, claims: &mut Claims) -> Result<Said, String> {
-        let mut died = None;
+        let (mut died, mut passed) = (None, Vec::new());
         loop {
             let Ok(line) = self.lines.recv_timeout(SILENCE_MAX) else {
                 return self.ended(died);
@@ -92,7 +101,8 @@ impl Player {
             let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
             match verb {
                 "rests" => return Ok(Said::Rests(rest.parse().unwrap())),
-                "ends" => return Ok(Said::Ends(rest.parse().unwrap())),
+                "passed" => passed.push(rest.to_owned()),
+                "ends" => return Ok(Said::Ends(passed)),
                 "dies" => died = Some(rest.to_owned()),
                 "stuck" => return Err(line),
                 _ => claims.hear(verb, rest),
@@ -115,6 +125,12 @@ impl Player {
         Err("the coordinator says nothing".into())
     }
 
+    /// Kills it. Once it is gone, its log is free.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
@@ -123,8 +139,7 @@ impl Player {
 
 impl Drop for Player {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

@@ -2,67 +2,81 @@
 //! its participants.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// When to die.
-#[derive(Clone, Copy, Debug)]
-pub struct Death {
-    /// At the point of this number, counted from 1.
-    pub at: u64,
-    /// So long after it, whatever is under way then.
-    pub later: Duration,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// At the point of this number, counted from 1, or so long after it, whatever is under way then.
+    At { number: u64, later: Duration },
+    /// At a point of this name, after so many others of that name.
+    Named { point: String, others: usize },
 }
 
 /// Counts what passes; clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Points(Arc<Inner>);
+pub struct Points(Arc<Mutex<Way>>);
 
+/// The points that were passed, and what is to come.
 #[derive(Debug, Default)]
-struct Inner {
-    passed: AtomicU64,
-    death: Mutex<Option<Death>>,
+struct Way {
+    passed: Vec<String>,
+    death: Option<Death>,
 }
 
 impl Points {
     /// Counts anew from here, and dies then, or not at all.
     pub fn expect(&self, death: Option<Death>) {
-        let mut expected = self.0.death.lock();
-        self.0.passed.store(0, Ordering::Relaxed);
-        *expected = death;
+        *self.0.lock() = Way {
+            passed: Vec::new(),
+            death,
+        };
     }
 
-    pub fn passed(&self) -> u64 {
-        self.0.passed.load(Ordering::Relaxed)
+    pub fn passed(&self) -> Vec<String> {
+        self.0.lock().passed.clone()
     }
 
     /// The two points of a call.
     pub async fn around<T>(&self, call: &str, answer: impl Future<Output = T>) -> T {
-        self.pass("before", call);
+        self.pass(format!("before {call}"));
         let answer = answer.await;
-        self.pass("after", call);
+        self.pass(format!("after {call}"));
         answer
     }
 
-    fn pass(&self, when: &str, call: &str) {
-        let expected = self.0.death.lock();
-        let number = self.0.passed.fetch_add(1, Ordering::Relaxed) + 1;
-        let Some(death) = expected.filter(|death| death.at == number) else {
-            return;
-        };
-        if death.later.is_zero() {
-            die(&format!("{when} {call}"));
+    fn pass(&self, point: String) {
+        let mut way = self.0.lock();
+        let Way { passed, death } = &mut *way;
+        passed.push(point.clone());
+        match death {
+            Some(Death::At { number, later }) if *number == passed.len() as u64 => {
+                die_later(point, *later);
+            }
+            Some(Death::Named {
+                point: fatal,
+                others,
+            }) if point == *fatal => match others.checked_sub(1) {
+                Some(fewer) => *others = fewer,
+                None => die(&point),
+            },
+            _ => {}
         }
-        let point = format!("shortly {when} {call}");
-        let point = point.replace("shortly before", "in or after");
-        std::thread::spawn(move || {
-            std::thread::sleep(death.later);
-            die(&point);
-        });
     }
+}
+
+fn die_later(point: String, later: Duration) {
+    if later.is_zero() {
+        die(&point);
+    }
+    let point = format!("shortly {point}").replace("shortly before", "in or after");
+    std::thread::spawn(move || {
+        std::thread::sleep(later);
+        die(&point);
+    });
 }
 
 fn die(point: &str) -> ! {

@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::bank::Bank;
 use crate::judge::judge;
-use crate::player::{Claims, Player, Said};
+use crate::player::{Claims, Place, Player, Said};
 use crate::random::Random;
 use crate::server::Directory;
 use crate::watched::Flaw;
 
 pub struct Run<'a> {
     pub bank: &'a mut Bank,
-    log: Directory,
-    flaw: Option<Flaw>,
+    place: Place,
     /// How long what is in doubt may take to be settled.
     patience: Duration,
     outcomes_before: u64,
@@ -32,15 +31,21 @@ pub struct Tally {
     pub stops: u64,
     pub branches_ended_while_stopped: u64,
     checks: u64,
+    /// How many were said to be what.
+    transfers: BTreeMap<&'static str, u64>,
 }
 
 impl<'a> Run<'a> {
     pub fn new(bank: &'a mut Bank, seed: u64, flaw: Option<Flaw>) -> Self {
         Self {
             outcomes_before: bank.outcomes(),
+            place: Place {
+                postgres: bank.postgres.url(),
+                mysql: bank.mysql.url(),
+                log: Directory::new(),
+                flaw,
+            },
             bank,
-            log: Directory::new(),
-            flaw,
             patience: Duration::from_secs(if flaw.is_some() { 2 } else { 20 }),
             random: Random::new(seed),
             tally: Tally::default(),
@@ -51,7 +56,7 @@ impl<'a> Run<'a> {
     /// A coordinator that has recovered, and rests, on books that are right; and how many points
     /// its recovery has.
     pub fn recover(&mut self) -> Result<(Player, u64), String> {
-        let mut player = Player::start(self.bank, self.log.path(), 0, self.flaw);
+        let mut player = Player::start(&self.place, 0);
         match self.listen(&mut player)? {
             Said::Rests(points) => {
                 self.check()?;
@@ -63,7 +68,7 @@ impl<'a> Run<'a> {
 
     /// One that is killed at this point of its recovery, if it has so many.
     pub fn recover_and_die(&mut self, at: u64) -> Result<(), String> {
-        let mut player = Player::start(self.bank, self.log.path(), at, self.flaw);
+        let mut player = Player::start(&self.place, at);
         self.listen(&mut player)?;
         Ok(())
     }
@@ -78,9 +83,41 @@ impl<'a> Run<'a> {
         Ok(said)
     }
 
+    /// Both servers die again and again; meanwhile `during` does what it does.
+    pub fn kill_servers<T>(&mut self, during: impl FnOnce(&Place) -> T) -> T {
+        const KILLS: u64 = 5;
+        let [mut one, mut two] = [0, 1].map(|label| self.random.fork(label));
+        self.random.next();
+        let (postgres, mysql) = (&mut self.bank.postgres, &mut self.bank.mysql);
+        let done = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in 0..KILLS {
+                    std::thread::sleep(Duration::from_millis(one.within(20, 500)));
+                    postgres.kill();
+                    postgres.restart();
+                }
+            });
+            scope.spawn(move || {
+                for _ in 0..KILLS {
+                    std::thread::sleep(Duration::from_millis(two.within(20, 500)));
+                    mysql.kill();
+                    mysql.restart();
+                }
+            });
+            during(&self.place)
+        });
+        self.tally.server_kills = self.tally.server_kills.map(|kills| kills + KILLS);
+        done
+    }
+
     /// Has it come to rest, and checks the books.
     pub fn rest(&mut self, player: &mut Player) -> Result<(), String> {
         player.tell("rest");
+        self.rests(player)
+    }
+
+    /// Waits until it rests, and checks the books.
+    pub fn rests(&mut self, player: &mut Player) -> Result<(), String> {
         match self.listen(player)? {
             Said::Rests(_) => self.check(),
             other => Err(format!("a coordinator that nobody hinders: {other:?}")),
@@ -94,7 +131,6 @@ impl<'a> Run<'a> {
         judge(self.bank.before(), &books, &self.claims)?;
         self.bank.turn_the_page(&books);
         self.claims.committed.clear();
-        self.claims.aborted.clear();
         self.tally.checks += 1;
         Ok(())
     }
@@ -110,8 +146,8 @@ impl<'a> Run<'a> {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+        self.tally.transfers = std::mem::take(&mut self.claims.counts);
         println!("{title}: {}", self.tally);
-        println!("  transfers: {:?}", self.claims.counts);
         Ok(self.tally)
     }
 }
@@ -124,6 +160,11 @@ impl Tally {
     /// How many coordinators have died.
     pub fn deaths(&self) -> u64 {
         self.deaths.values().sum()
+    }
+
+    /// How many transfers were said to be committed.
+    pub fn committed(&self) -> u64 {
+        self.transfers.get("committed").copied().unwrap_or(0)
     }
 
     /// Whether one has died there.
@@ -140,6 +181,7 @@ impl fmt::Display for Tally {
             stops,
             branches_ended_while_stopped: ended,
             checks,
+            transfers,
         } = self;
         writeln!(
             f,
@@ -147,6 +189,7 @@ impl fmt::Display for Tally {
              stops, in which servers ended {ended} branches; {checks} checks",
             self.deaths()
         )?;
+        writeln!(f, "  transfers: {transfers:?}")?;
         for (point, count) in deaths {
             writeln!(f, "  {count:4} {point}")?;
         }

@@ -51,21 +51,16 @@ const POINTS: [&str; 16] = [
 pub fn coordinators_die(bank: &mut Bank, length: Length) -> Result<(), String> {
     let clock = length.clock();
     let mut run = Run::new(bank, length.seed, None);
-    let (mut player, mut recovery) = run.recover()?;
-    player.tell("script 0 0");
-    let Said::Ends(script) = run.listen(&mut player)? else {
-        return Err("a script that nobody hinders does not end".into());
-    };
-    drop(player);
-    println!("{script} points of the script, {recovery} of a recovery");
-    for at in 1..=script {
+    let (script, mut recovery) = script(&mut run)?;
+    println!("{} points of the script", script.len());
+    for (at, order) in (0..).zip(script) {
         let (mut player, points) = run.recover()?;
         recovery = recovery.max(points);
-        player.tell(&format!("script {at} 0"));
+        player.tell(&order);
         run.listen(&mut player)?;
         drop(player);
         run.recover_and_die(at % recovery + 1)?;
-        if clock.is_short() && clock.is_over() {
+        if clock.is_over() {
             break;
         }
     }
@@ -76,15 +71,31 @@ pub fn coordinators_die(bank: &mut Bank, length: Length) -> Result<(), String> {
     }
     let tally = run.end("coordinators die")?;
     println!("{enumerated} deaths were enumerated, then {rounds} rounds at random");
-    if clock.is_short() {
+    if clock.is_set() {
         return Ok(());
     }
+    enough(tally.committed(), 100, "committed transfers")?;
     let missing = POINTS.iter().filter(|point| !tally.has_died(point));
     enough(tally.deaths(), 200, "deaths of coordinators")?;
     match missing.collect::<Vec<_>>() {
         missing if missing.is_empty() => Ok(()),
         missing => Err(format!("nobody died at {missing:?}")),
     }
+}
+
+/// What to order for each point of the script, as one passes them that nobody hinders; and how many
+/// points the recovery before it had.
+fn script(run: &mut Run) -> Result<(Vec<String>, u64), String> {
+    let (mut player, recovery) = run.recover()?;
+    player.tell("script");
+    let Said::Ends(points) = run.listen(&mut player)? else {
+        return Err("a script that nobody hinders does not end".into());
+    };
+    let order = |(at, point): (usize, &String)| {
+        let others = points[..at].iter().filter(|other| *other == point).count();
+        format!("script {others} {point}")
+    };
+    Ok((points.iter().enumerate().map(order).collect(), recovery))
 }
 
 fn die_under_load(run: &mut Run, recovery: u64) -> Result<(), String> {
@@ -102,57 +113,39 @@ fn die_under_load(run: &mut Run, recovery: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Both servers die again and again under one coordinator; sometimes it dies as well.
+/// Both servers die again and again under one coordinator. In every third round it dies as well,
+/// and its successor recovers while they still die.
 pub fn servers_die(bank: &mut Bank, length: Length) -> Result<(), String> {
     let clock = length.clock();
     let mut run = Run::new(bank, length.seed, None);
     let (mut player, _) = run.recover()?;
     let mut rounds = 0;
     while clock.goes_on(run.tally.server_kills.iter().min() < Some(&SERVER_KILLS)) {
-        player.tell(&format!("load 0 0 {}", run.random.next()));
-        kill_servers(&mut run);
         rounds += 1;
-        if rounds % 3 == 0 {
-            player.signal(Signal::KILL);
-            run.listen(&mut player)?;
-            player = run.recover()?.0;
-        } else {
+        player.tell(&format!("load 0 0 {}", run.random.next()));
+        if rounds % 3 > 0 {
+            run.kill_servers(|_| ());
             run.rest(&mut player)?;
+            continue;
         }
+        let life = Duration::from_millis(run.random.within(100, 2000));
+        let mut successor = run.kill_servers(|place| {
+            std::thread::sleep(life);
+            player.kill();
+            Player::start(place, 0)
+        });
+        run.listen(&mut player)?;
+        run.rests(&mut successor)?;
+        player = successor;
     }
     drop(player);
     let tally = run.end("servers die")?;
-    if clock.is_short() {
+    if clock.is_set() {
         return Ok(());
     }
+    enough(tally.committed(), 100, "committed transfers")?;
     enough(tally.server_kills[0], 50, "deaths of PostgreSQL")?;
     enough(tally.server_kills[1], 50, "deaths of MariaDB")
-}
-
-/// Each of them a few times, whatever the other is at.
-fn kill_servers(run: &mut Run) {
-    const KILLS: u64 = 5;
-    let mut pauses = [(); 2].map(|()| run.random.fork(run.tally.server_kills[0]));
-    pauses[1] = pauses[1].fork(1);
-    let [mut one, mut two] = pauses;
-    let (postgres, mysql) = (&mut run.bank.postgres, &mut run.bank.mysql);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for _ in 0..KILLS {
-                std::thread::sleep(Duration::from_millis(one.within(20, 500)));
-                postgres.kill();
-                postgres.restart();
-            }
-        });
-        scope.spawn(move || {
-            for _ in 0..KILLS {
-                std::thread::sleep(Duration::from_millis(two.within(20, 500)));
-                mysql.kill();
-                mysql.restart();
-            }
-        });
-    });
-    run.tally.server_kills = run.tally.server_kills.map(|kills| kills + KILLS);
 }
 
 /// A coordinator is stopped until the servers have ended its branches; then it goes on, or dies.
@@ -167,7 +160,7 @@ pub fn coordinators_stop(bank: &mut Bank, length: Length) -> Result<(), String> 
         wait_for_servers(&mut run)?;
         run.tally.stops += 1;
         if run.tally.stops % 4 == 0 {
-            player.signal(Signal::KILL);
+            player.kill();
             run.listen(&mut player)?;
             player = run.recover()?.0;
         } else {
@@ -178,9 +171,10 @@ pub fn coordinators_stop(bank: &mut Bank, length: Length) -> Result<(), String> 
     }
     drop(player);
     let tally = run.end("coordinators stop")?;
-    if clock.is_short() {
+    if clock.is_set() {
         return Ok(());
     }
+    enough(tally.committed(), 100, "committed transfers")?;
     enough(
         tally.branches_ended_while_stopped,
         1,
@@ -203,14 +197,14 @@ fn wait_for_servers(run: &mut Run) -> Result<(), String> {
 
 /// With a rule broken, the checks of some death at a point of the script fail: in these words.
 pub fn is_caught(bank: &mut Bank, flaw: Flaw, words: &str) -> Result<(), String> {
+    // Nothing is wrong where nobody dies.
+    let orders = script(&mut Run::new(bank, 1, None))?.0;
     let mut run = Run::new(bank, 1, Some(flaw));
-    // Twice what the first transfers take.
-    for at in 1..=40 {
-        let death = die_at(&mut run, at);
-        match death {
+    for order in orders {
+        match die_at(&mut run, &order) {
             Ok(()) => {}
             Err(what) if what.contains(words) => {
-                println!("{flaw:?} at point {at}: {what}");
+                println!("{flaw:?}, {order}: {what}");
                 return Ok(());
             }
             Err(what) => return Err(what),
@@ -219,9 +213,9 @@ pub fn is_caught(bank: &mut Bank, flaw: Flaw, words: &str) -> Result<(), String>
     Err(format!("{flaw:?} was not noticed"))
 }
 
-fn die_at(run: &mut Run, at: u64) -> Result<(), String> {
-    let (mut player, _): (Player, u64) = run.recover()?;
-    player.tell(&format!("script {at} 0"));
+fn die_at(run: &mut Run, order: &str) -> Result<(), String> {
+    let (mut player, _) = run.recover()?;
+    player.tell(order);
     run.listen(&mut player)?;
     drop(player);
     run.recover()?;
@@ -243,7 +237,7 @@ impl Length {
 
 impl Clock {
     /// Whether somebody said how long.
-    fn is_short(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.1.is_some()
     }
 
