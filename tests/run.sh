@@ -34,6 +34,10 @@ need etcd etcd-server
 need java default-jre-headless
 [ -e /usr/share/java/zookeeper.jar ] || need zookeeper.jar zookeeper
 need openssl openssl
+# Power is cut under a file system that a test makes and mounts.
+need mkfs.ext4 e2fsprogs
+need mount mount
+need unshare util-linux
 # The client of etcd is generated from the protocol's description when it is built.
 need protoc protobuf-compiler libprotobuf-dev
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt

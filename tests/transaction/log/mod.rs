@@ -9,6 +9,8 @@ mod disk;
 mod fault;
 #[cfg(feature = "conformance")]
 mod faulty;
+#[cfg(unix)]
+mod fuzz;
 mod golden;
 mod model;
 mod poison;

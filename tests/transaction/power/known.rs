@@ -1,0 +1,84 @@
+//! What a child was told is durable, and what the next one finds.
+
+use super::child::{LANES, WINDOW};
+
+/// How a message begins that tells of a loss.
+pub const LOST: &str = "lost";
+
+/// For each lane, the last append that was acknowledged.
+#[derive(Debug, Default)]
+pub struct Known {
+    acknowledged: [u64; LANES as usize],
+    found: [u64; LANES as usize],
+    pub acks: u64,
+    /// Appends that nobody was told of, and that were durable.
+    pub untold: u64,
+}
+
+impl Known {
+    /// Takes a line that a child wrote. Answers whether it says that the log is open.
+    pub fn hear(&mut self, line: &str) -> Result<bool, String> {
+        let words: Vec<_> = line.split(' ').collect();
+        match words.as_slice() {
+            ["found", lane, first, last] => self.find(index(lane)?, parse(first)?, parse(last)?)?,
+            ["ack", lane, number] => self.acknowledge(index(lane)?, parse(number)?)?,
+            ["open"] => {
+                self.open()?;
+                return Ok(true);
+            }
+            _ => return Err(line.to_owned()),
+        }
+        Ok(false)
+    }
+
+    /// The lane's window, which must be whole.
+    fn find(&mut self, lane: usize, first: u64, last: u64) -> Result<(), String> {
+        if last + 1 - first != last.min(WINDOW) {
+            return Err(format!("lane {lane} holds {first} to {last}: no window"));
+        }
+        if let Some(found) = self.found.get_mut(lane) {
+            *found = last;
+        }
+        Ok(())
+    }
+
+    /// All was found that there is: no less than was acknowledged, and no more than one append
+    /// for each lane, whose acknowledgement was on its way.
+    fn open(&mut self) -> Result<(), String> {
+        let found = std::mem::take(&mut self.found);
+        for (lane, (known, found)) in self.acknowledged.iter_mut().zip(found).enumerate() {
+            if found < *known {
+                return Err(format!(
+                    "{LOST}: lane {lane} ends at {found}, {known} was acknowledged"
+                ));
+            }
+            if found > *known + 1 {
+                return Err(format!("lane {lane} ends at {found} after {known}"));
+            }
+            self.untold += found - *known;
+            *known = found;
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, lane: usize, number: u64) -> Result<(), String> {
+        self.acks += 1;
+        let Some(known) = self
+            .acknowledged
+            .get_mut(lane)
+            .filter(|known| **known + 1 == number)
+        else {
+            return Err(format!("lane {lane} acknowledges {number} out of turn"));
+        };
+        *known = number;
+        Ok(())
+    }
+}
+
+fn index(lane: &str) -> Result<usize, String> {
+    lane.parse().map_err(|_| format!("no lane: {lane}"))
+}
+
+fn parse(number: &str) -> Result<u64, String> {
+    number.parse().map_err(|_| format!("no number: {number}"))
+}
