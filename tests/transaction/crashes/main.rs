@@ -1,4 +1,4 @@
-//! Transfers of money between PostgreSQL and MariaDB, while everything dies: a process that
+//! Transfers of money between `PostgreSQL` and `MariaDB`, while everything dies: a process that
 //! coordinates them is killed at points around each call of its log and its participants, killed
 //! again while it recovers, and stopped for longer than servers keep its branches; and both servers
 //! are killed under it.

@@ -54,7 +54,7 @@ impl Points {
         passed.push(point.clone());
         match death {
             Some(Death::At { number, later }) if *number == passed.len() as u64 => {
-                die_later(point, *later);
+                die_later(&point, *later);
             }
             Some(Death::Named {
                 point: fatal,
@@ -68,9 +68,9 @@ impl Points {
     }
 }
 
-fn die_later(point: String, later: Duration) {
+fn die_later(point: &str, later: Duration) {
     if later.is_zero() {
-        die(&point);
+        die(point);
     }
     let point = format!("shortly {point}").replace("shortly before", "in or after");
     std::thread::spawn(move || {

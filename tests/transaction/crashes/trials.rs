@@ -159,7 +159,7 @@ pub fn coordinators_stop(bank: &mut Bank, length: Length) -> Result<(), String> 
         player.signal(Signal::STOP);
         wait_for_servers(&mut run)?;
         run.tally.stops += 1;
-        if run.tally.stops % 4 == 0 {
+        if run.tally.stops.is_multiple_of(4) {
             player.kill();
             run.listen(&mut player)?;
             player = run.recover()?.0;

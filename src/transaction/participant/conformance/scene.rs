@@ -187,6 +187,10 @@ pub(super) fn branch(
 
 /// Ends a case unless this is as it had to be.
 #[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "cases name what they expect on the spot"
+)]
 pub(super) fn is<T: PartialEq + fmt::Debug>(found: T, expected: T) -> Outcome {
     ensure!(found == expected, "{found:?} instead of {expected:?}");
     Ok(())

@@ -126,17 +126,17 @@ impl<V> MemoryParticipant<V> {
 }
 
 impl<V: Send + 'static> MemoryParticipant<V> {
-    async fn vote(&self, branch: BranchId) -> Result<Vote, ParticipantError> {
+    fn vote(&self, branch: BranchId) -> Vote {
         match self.shared.state.lock().answer(branch, Request::Prepare) {
-            Reply::Vote(vote) => Ok(vote),
-            Reply::Report(_) => Ok(Vote::Unknown),
+            Reply::Vote(vote) => vote,
+            Reply::Report(_) => Vote::Unknown,
         }
     }
 
-    async fn report(&self, branch: BranchId, request: Request) -> Result<Report, ParticipantError> {
+    fn report(&self, branch: BranchId, request: Request) -> Report {
         match self.shared.state.lock().answer(branch, request) {
-            Reply::Report(report) => Ok(report),
-            Reply::Vote(_) => Ok(Report::Unknown),
+            Reply::Report(report) => report,
+            Reply::Vote(_) => Report::Unknown,
         }
     }
 }
@@ -159,26 +159,26 @@ impl<V: Send + 'static> Participant for MemoryParticipant<V> {
     }
 
     fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
-        Box::pin(self.vote(branch))
+        Box::pin(async move { Ok(self.vote(branch)) })
     }
 
     fn commit_one_phase(
         &self,
         branch: BranchId,
     ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.report(branch, Request::CommitOnePhase))
+        Box::pin(async move { Ok(self.report(branch, Request::CommitOnePhase)) })
     }
 
     fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.report(branch, Request::Commit))
+        Box::pin(async move { Ok(self.report(branch, Request::Commit)) })
     }
 
     fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.report(branch, Request::Abort))
+        Box::pin(async move { Ok(self.report(branch, Request::Abort)) })
     }
 
     fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.report(branch, Request::Settle))
+        Box::pin(async move { Ok(self.report(branch, Request::Settle)) })
     }
 
     fn in_doubt(

@@ -84,11 +84,10 @@ mod tests {
     #[test]
     fn a_listed_branch_is_the_one_that_was_named() {
         assert_eq!(read(listed()), Some(branch()));
-        let data: String = listed()
+        let data = listed()
             .3
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         let (global, qualifier) = data.split_at(64);
         assert_eq!(
             name(branch()),
@@ -107,7 +106,12 @@ mod tests {
         assert_eq!(of(|row| row.0 = -1), None);
         assert_eq!(of(|row| (row.1, row.2) = (31, 3)), None);
         assert_eq!(of(|row| row.1 = u64::MAX), None);
-        assert_eq!(of(|row| drop(row.3.pop())), None);
+        assert_eq!(
+            of(|row| {
+                row.3.pop();
+            }),
+            None
+        );
         assert_eq!(of(|row| row.3.push(0)), None);
         assert_eq!(of(|row| row.3.clear()), None);
         assert_eq!(of(|row| row.3.splice(16..24, [0; 8]).for_each(drop)), None);

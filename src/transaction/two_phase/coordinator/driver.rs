@@ -67,8 +67,6 @@ struct Hands {
     deadline: Option<Instant>,
     /// Whether it has passed, or there is none.
     expired: bool,
-    /// Whether it may not be known what the log holds.
-    doubts: bool,
     /// What became of it, as far as it is known.
     outcome: Option<Outcome>,
     over: bool,
@@ -101,8 +99,9 @@ pub(super) async fn drive(engine: Arc<Engine>, run: Arc<Run>, first: Vec<Action>
                 fates
             }
         };
+        let doubts = events.iter().any(|event| matches!(event, Event::Failed(_)));
         actions = hands.hear(&engine, &run, events);
-        if hands.doubts && engine.phase(run.id) == Some(Phase::InDoubt) {
+        if doubts && engine.phase(run.id) == Some(Phase::InDoubt) {
             // The log says what becomes of it, to whoever opens it next.
             hands.take(&engine, &run, actions, |_| {});
             return;
@@ -188,7 +187,6 @@ impl Hands {
 
     /// Takes what happened; what was left by others comes first, as it came to pass first.
     fn hear(&mut self, engine: &Engine, run: &Run, events: Vec<Event>) -> Vec<Action> {
-        self.doubts = false;
         let mut actions = run.inbox();
         for event in events {
             self.note(engine, run, &event);
@@ -206,13 +204,8 @@ impl Hands {
                 self.outcome = Some(Outcome::Committed);
             }
             Event::Durable(Record::Resolved(deed)) => run.resolved(deed.branch, true),
-            Event::NotWritten(RecordKind::Resolved(branch)) => run.resolved(*branch, false),
-            Event::Failed(kind) => {
-                self.doubts = true;
-                if let RecordKind::Resolved(branch) = kind {
-                    run.resolved(*branch, false);
-                }
-            }
+            Event::NotWritten(RecordKind::Resolved(branch))
+            | Event::Failed(RecordKind::Resolved(branch)) => run.resolved(*branch, false),
             Event::Deadline => self.expired = true,
             Event::Park { branch, reason } => engine.tell_parked(run, *branch, *reason),
             Event::Reported { report, .. } => {
@@ -229,6 +222,7 @@ impl Hands {
             | Event::Resolve(_)
             | Event::Durable(_)
             | Event::NotWritten(_)
+            | Event::Failed(_)
             | Event::Recover => {}
         }
     }

@@ -160,7 +160,7 @@ impl Engine {
             let mut state = self.state.lock();
             let actions = self.stepped(&mut state, run.id, event);
             // Before anything else happens to it, so that records stay in their order.
-            (actions.len(), self.hand_over(run, actions))
+            (actions.len(), hand_over(run, actions))
         };
         if let Some(actions) = actions {
             self.spawn(self.driver(run, actions));
@@ -179,7 +179,7 @@ impl Engine {
         for run in late.collect::<Vec<_>>() {
             tracing::warn!(transaction = %run.id, "aborted: it was not decided in time");
             let actions = self.stepped(&mut state, run.id, Event::Deadline);
-            if let Some(actions) = self.hand_over(&run, actions) {
+            if let Some(actions) = hand_over(&run, actions) {
                 self.spawn(self.driver(&run, actions));
             }
         }
@@ -196,19 +196,12 @@ impl Engine {
         if let [Action::Refuse(refusal)] = actions.as_slice() {
             return Some(*refusal);
         }
-        let actions = self.hand_over(run, actions);
+        let actions = hand_over(run, actions);
         drop(state);
         if let Some(actions) = actions {
             self.spawn(self.driver(run, actions));
         }
         None
-    }
-
-    fn hand_over(&self, run: &Run, actions: Vec<Action>) -> Option<Vec<Action>> {
-        if actions.is_empty() {
-            return None;
-        }
-        run.hand_over(actions)
     }
 
     fn driver(self: &Arc<Self>, run: &Arc<Run>, actions: Vec<Action>) -> BoxFuture<'static, ()> {
@@ -226,7 +219,7 @@ impl Engine {
         run: &Arc<Run>,
         actions: Vec<Action>,
     ) -> Option<BoxFuture<'static, ()>> {
-        let actions = self.hand_over(run, actions)?;
+        let actions = hand_over(run, actions)?;
         Some(self.driver(run, actions))
     }
 
@@ -328,7 +321,7 @@ impl Engine {
                 self.sicken(Health::Superseded);
             }
             AppendError::Poisoned | AppendError::Unknown(_) | AppendError::Gone => {
-                self.sicken(Health::Failed)
+                self.sicken(Health::Failed);
             }
             AppendError::Full { .. } | AppendError::TooLarge { .. } => {}
         }
@@ -380,6 +373,13 @@ impl Engine {
     pub(super) fn run(&self, id: TransactionId) -> Option<Arc<Run>> {
         self.state.lock().runs.get(&id).cloned()
     }
+}
+
+fn hand_over(run: &Run, actions: Vec<Action>) -> Option<Vec<Action>> {
+    if actions.is_empty() {
+        return None;
+    }
+    run.hand_over(actions)
 }
 
 impl fmt::Debug for Engine {

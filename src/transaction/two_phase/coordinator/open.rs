@@ -81,7 +81,7 @@ impl OpenCoordinator {
     }
 
     /// How many transactions may be under way, from `begin` to the answer. Default 1024, at least
-    /// 1. Further ones wait in `begin`. Where one participant has four times as many branches that
+    /// one. Further ones wait in `begin`. Where one participant has four times as many branches that
     /// are not over, because it settles nothing, it is not enlisted any more until it does.
     pub fn transactions_max(mut self, transactions: usize) -> Self {
         self.options.transactions_max = transactions.clamp(1, Semaphore::MAX_PERMITS);
