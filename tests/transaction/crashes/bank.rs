@@ -101,7 +101,9 @@ impl Bank {
             self.postgres.query("SELECT gid FROM pg_prepared_xacts"),
             self.mysql.query("XA RECOVER FORMAT = 'SQL'"),
         ];
-        prepared.iter_mut().for_each(|names| names.sort());
+        for names in &mut prepared {
+            names.sort();
+        }
         prepared
     }
 

@@ -1,4 +1,4 @@
-//! Transfers of money between PostgreSQL and MariaDB, while everything dies: a process that
+//! Transfers of money between `PostgreSQL` and `MariaDB`, while everything dies: a process that
 //! coordinates them is killed at points around each call of its log and its participants, killed
 //! again while it recovers, and stopped for longer than servers keep its branches; and both servers
 //! are killed under it.
@@ -104,6 +104,11 @@ fn trials(bank: &Safe) -> Vec<Trial> {
         trial("a_scan_that_finds_nothing_is_caught", bank, |bank| {
             trials::is_caught(bank, Flaw::FindsNothing, "left in doubt")
         }),
+        trial(
+            "who_ends_what_others_prepared_is_caught",
+            bank,
+            trials::meddling_is_caught,
+        ),
     ]
 }
 

@@ -20,7 +20,7 @@ pub enum Kind {
     /// Within one database: one phase.
     InPostgres,
     InMysql,
-    /// Reads in PostgreSQL, and writes in MariaDB.
+    /// Reads in `PostgreSQL`, and writes in `MariaDB`.
     HalfReads,
     /// Reads only, in both.
     Reads,
