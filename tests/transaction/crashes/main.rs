@@ -104,6 +104,11 @@ fn trials(bank: &Safe) -> Vec<Trial> {
         trial("a_scan_that_finds_nothing_is_caught", bank, |bank| {
             trials::is_caught(bank, Flaw::FindsNothing, "left in doubt")
         }),
+        trial(
+            "who_ends_what_others_prepared_is_caught",
+            bank,
+            trials::meddling_is_caught,
+        ),
     ]
 }
 

@@ -42,16 +42,16 @@ impl Points {
 
     /// The two points of a call.
     pub async fn around<T>(&self, call: &str, answer: impl Future<Output = T>) -> T {
-        self.pass(format!("before {call}"));
+        self.pass(&format!("before {call}"));
         let answer = answer.await;
-        self.pass(format!("after {call}"));
+        self.pass(&format!("after {call}"));
         answer
     }
 
-    fn pass(&self, point: String) {
+    fn pass(&self, point: &str) {
         let mut way = self.0.lock();
         let Way { passed, death } = &mut *way;
-        passed.push(point.clone());
+        passed.push(point.to_owned());
         match death {
             Some(Death::At { number, later }) if *number == passed.len() as u64 => {
                 die_later(&point, *later);
@@ -61,7 +61,7 @@ impl Points {
                 others,
             }) if point == *fatal => match others.checked_sub(1) {
                 Some(fewer) => *others = fewer,
-                None => die(&point),
+                None => die(point),
             },
             _ => {}
         }
