@@ -84,7 +84,10 @@ async fn transfer(postgres: &str, mysql: &str) -> Result<(), Box<dyn Error + Sen
             CommitOutcome::Committed { pending } => {
                 println!("{amount} transferred; {pending:?} will follow");
             }
-            outcome => println!("{amount} not transferred: {outcome:?}"),
+            CommitOutcome::Aborted { reason, .. } => {
+                println!("{amount} not transferred: {reason:?}");
+            }
+            CommitOutcome::Unknown(id) => println!("{amount}: ask later for {id}"),
         }
     }
 
