@@ -34,7 +34,20 @@ impl Medians {
         estimates.get("median")?.get("point_estimate")?.as_f64()
     }
 
+    /// Prints how long one takes in terms of the other: each a group, a function and a value.
+    #[allow(dead_code, reason = "a bench needs one or the other")]
+    pub(crate) fn quotient(&self, label: &str, [ours, theirs]: [[&str; 3]; 2], target: &str) {
+        let [ours, theirs] =
+            [ours, theirs].map(|[group, function, value]| self.get(group, function, value));
+        let ratio = match ours.zip(theirs) {
+            Some((ours, theirs)) => format!("= {:.2}", ours / theirs),
+            None => ": not measured in this run".to_owned(),
+        };
+        println!("{label} {ratio}  ({target})");
+    }
+
     /// Prints how long one takes in terms of the other.
+    #[allow(dead_code, reason = "a bench needs one or the other")]
     pub(crate) fn ratio(
         &self,
         group: &str,
@@ -42,11 +55,11 @@ impl Medians {
         [function, bound]: [&str; 2],
         target: &str,
     ) {
-        let [ours, theirs] = [function, bound].map(|name| self.get(group, name, value));
-        let ratio = match ours.zip(theirs) {
-            Some((ours, theirs)) => format!("= {:.2}", ours / theirs),
-            None => ": not measured in this run".to_owned(),
-        };
-        println!("{group} {value:>9}  {function} / {bound} {ratio}  ({target})");
+        let label = format!("{group} {value:>9}  {function} / {bound}");
+        self.quotient(
+            &label,
+            [[group, function, value], [group, bound, value]],
+            target,
+        );
     }
 }
