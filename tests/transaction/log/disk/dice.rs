@@ -2,15 +2,15 @@
 
 /// A small generator: the same numbers for the same seed, on every machine.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::log) struct Dice(u64);
+pub(in super::super) struct Dice(u64);
 
 impl Dice {
-    pub(in crate::log) fn new(seed: u64) -> Self {
+    pub(in super::super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// `splitmix64`
-    pub(in crate::log) fn next(&mut self) -> u64 {
+    pub(in super::super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,11 +18,11 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub(in crate::log) fn below(&mut self, bound: u64) -> u64 {
+    pub(in super::super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub(in crate::log) fn coin(&mut self) -> bool {
+    pub(in super::super) fn coin(&mut self) -> bool {
         self.below(2) == 0
     }
 }
