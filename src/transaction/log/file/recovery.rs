@@ -48,9 +48,9 @@ pub(super) fn open(
     let opening = past.next(hint)?;
     let spare = obtain(&**storage, &names, &segments, options, past.live.space())?;
     if seeded::has(Seeded::LeavesBeforeItHasArrived) {
-        segments
-            .iter()
-            .for_each(|old| discard(&**storage, &old.to_text()));
+        for old in &segments {
+            discard(&**storage, &old.to_text());
+        }
     }
     let (active, last) = begin(&**storage, spare, opening, &past.live)?;
     let ledger = Arc::new(Ledger::new(active.room(), past.live.space()));
