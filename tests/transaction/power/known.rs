@@ -19,8 +19,8 @@ pub struct Known {
 
 impl Known {
     /// Takes a line that a child wrote. Answers whether it says that the log is open.
-    pub fn hear(&mut self, line: &str) -> Result<bool, String> {
-        let words: Vec<_> = line.split(' ').collect();
+    pub fn hear(&mut self, said: &str) -> Result<bool, String> {
+        let words: Vec<_> = said.split(' ').collect();
         match words.as_slice() {
             ["found", lane, first, last] => self.find(parse(lane)?, parse(first)?, parse(last)?)?,
             ["ack", lane, number] => self.acknowledge(parse(lane)?, parse(number)?)?,
@@ -28,7 +28,7 @@ impl Known {
                 self.open()?;
                 return Ok(true);
             }
-            _ => return Err(line.to_owned()),
+            _ => return Err(said.to_owned()),
         }
         Ok(false)
     }
