@@ -12,6 +12,7 @@ use crate::transaction::id::{CoordinatorId, Epoch};
 
 use super::bytes::{Reader, len_u64};
 use super::record::{LiveRecord, Record};
+use super::seeded::{self, Seeded};
 
 /// The version of segments and frames that this code writes, and the only one so far.
 pub const FORMAT_VERSION: u8 = 1;
@@ -158,7 +159,8 @@ pub(super) fn read(bytes: &[u8], offset: usize, place: Place) -> Result<Frame, N
     let body_end = HEAD.checked_add(body_len).ok_or(NoFrame::Bad)?;
     let len = padded(body_end);
     let checked = rest.get(8..len).ok_or(NoFrame::Bad)?;
-    if xxh3_64_with_seed(checked, place.seed(offset)) != checksum {
+    let unchecked = checksum != 0 && seeded::has(Seeded::ChecksNothing);
+    if xxh3_64_with_seed(checked, place.seed(offset)) != checksum && !unchecked {
         return Err(NoFrame::Bad);
     }
     let version = head.u8().ok_or(NoFrame::Odd)?;

@@ -39,6 +39,7 @@ mod memory;
 mod record;
 mod reservation;
 mod scan;
+mod seeded;
 mod segment;
 mod storage;
 

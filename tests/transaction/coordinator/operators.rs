@@ -2,7 +2,7 @@
 
 use tripod::transaction::two_phase::{
     CommitOutcome, Filter, Outcome, ParkReason, Progress, Refusal, Resolution, ResolveError,
-    RetireError, Standing,
+    RetireError,
 };
 
 use super::faulty::{Fault, Faulty};

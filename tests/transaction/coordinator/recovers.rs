@@ -17,7 +17,6 @@ async fn what_was_decided_commits_after_a_crash() {
     let coordinator = open(log.clone(), [shared(&a), b.shared()]).await;
     b.set(Fault::LosesCommits);
     let transaction = transfer(&coordinator, &a, b.bank(), 10).await;
-    let id = transaction.id();
     assert!(transaction.commit().await.is_committed());
     drop(coordinator);
     log.crash();
@@ -60,7 +59,6 @@ async fn branches_that_cannot_be_listed_are_found_by_their_record() {
     let coordinator = open(log.clone(), [shared(&a), b.shared()]).await;
     b.set(Fault::LosesVotes);
     let mut transaction = coordinator.begin().await.unwrap();
-    let id = transaction.id();
     let branch = transaction.enlist(&b).await.unwrap();
     branch.set("account", 1).await.unwrap();
     log.crash();

@@ -3,78 +3,8 @@
 use super::disk::{Disk, Fault, Lie, Loss};
 use super::model::Model;
 use super::script::{self, Script, play};
+use super::sweep::{calls, goes_on, survives_every_crash};
 use super::world::World;
-
-/// How many calls the script makes of the disk.
-fn calls(script: &Script, lie: Option<Lie>) -> Result<u64, String> {
-    let mut world = World::new(Disk::new(1).lying(lie), Model::default());
-    play(&mut world, script)?;
-    Ok(world.disk.calls())
-}
-
-/// The log opens, holds what it must, and goes on.
-pub(super) fn goes_on(mut world: World) -> Result<(), String> {
-    for round in 0..2 {
-        world
-            .open(0)?
-            .map_err(|error| format!("does not open: {error:?}"))?;
-        let next = script::create().into_iter().skip(1);
-        let answers: Vec<_> = next.collect();
-        play(&mut world, &answers)?;
-        if round == 0 {
-            world = world.restart(Loss::Everything);
-        }
-    }
-    let closed = world.close();
-    if !matches!(closed, Some(Ok(()))) {
-        return Err(format!("does not close: {closed:?}"));
-    }
-    let mut world = world.restart(Loss::Everything);
-    world
-        .open(0)?
-        .map_err(|error| format!("does not open: {error:?}"))?;
-    Ok(())
-}
-
-/// Crashes at every call of recovery, and recovers.
-fn recovers_from_every_crash(disk: &Disk, model: &Model, lie: Option<Lie>) -> Result<u64, String> {
-    let mut runs = 0;
-    for call in 0.. {
-        let mut world = World::fork(disk, model);
-        world.disk.fail_at(call, Fault::Crash);
-        let opened = world.open(0)?;
-        if !world.disk.is_crashed() {
-            opened.map_err(|error| format!("does not open: {error:?}"))?;
-            world.disk.heal();
-            break;
-        }
-        let loss = [Loss::Nothing, Loss::Everything][usize::from(call.is_multiple_of(2))];
-        for loss in [loss, Loss::Some(call)] {
-            let again = World::new(world.disk.fork().lying(lie), world.model.clone());
-            goes_on(again.restart(loss))
-                .map_err(|what| format!("recovery crashed at call {call} with {loss:?}: {what}"))?;
-            runs += 1;
-        }
-    }
-    goes_on(World::fork(disk, model))?;
-    Ok(runs + 1)
-}
-
-fn survives_every_crash(name: &str, script: &Script, lie: Option<Lie>) -> Result<u64, String> {
-    let mut runs = 0;
-    for call in 0..calls(script, lie)? {
-        for loss in [Loss::Nothing, Loss::Everything, Loss::Some(call)] {
-            let mut world = World::new(Disk::new(call).lying(lie), Model::default());
-            world.disk.fail_at(call, Fault::Crash);
-            let told = play(&mut world, script).and_then(|()| {
-                let world = world.restart(loss);
-                recovers_from_every_crash(&world.disk, &world.model, lie)
-            });
-            runs += told.map_err(|what| format!("{name}, call {call}, {loss:?}: {what}"))?;
-        }
-    }
-    Ok(runs)
-}
 
 /// A crash at any call, and again at any call of the recovery, loses nothing that was promised.
 fn loses_nothing(name: &str, script: &Script) {

@@ -15,6 +15,8 @@ mod golden;
 mod model;
 mod poison;
 mod random;
+mod schedule;
 mod script;
 mod space;
+mod sweep;
 mod world;

@@ -1,13 +1,13 @@
 //! What is told after an append or a sync has failed.
 
 use std::io::ErrorKind;
-use std::task::{Context, Waker};
 
 use tripod::transaction::log::{AppendError, Durability, LogError, Record, TransactionLog};
 
 use super::disk::{Disk, Fault, Loss};
 use super::model::Model;
 use super::script::saga;
+use super::sweep::refuses_the_superseded;
 use super::world::{World, drive};
 
 fn forced(number: u64, len: usize) -> (Vec<Record>, Durability) {
@@ -87,21 +87,7 @@ fn nothing_goes_on_until_the_log_is_opened_again() {
 
 #[test]
 fn an_append_that_is_queued_behind_the_next_opening_is_refused() {
-    let mut world = opened();
-    let epoch = world.epoch.unwrap();
-    let mut context = Context::from_waker(Waker::noop());
-    let mut opening = world.log.open(0);
-    assert!(opening.as_mut().poll(&mut context).is_pending());
-    let (records, durability) = forced(2, 10);
-    let mut late = world.log.append(epoch, records, durability, None);
-    assert!(late.as_mut().poll(&mut context).is_pending());
-    while world.writer.step() {}
-    assert!(drive(&mut world.writer, opening).unwrap().epoch() > epoch);
-    let late = drive(&mut world.writer, late);
-    assert!(
-        matches!(late, Err(AppendError::Superseded { .. })),
-        "{late:?}"
-    );
+    refuses_the_superseded().unwrap();
 }
 
 #[test]

@@ -1,4 +1,10 @@
 //! A participant that is a [`Ledger`] and a set of marks, and may break the law in one way.
+#![allow(
+    clippy::match_same_arms,
+    clippy::similar_names,
+    clippy::unnecessary_wraps,
+    reason = "each fault has a line of its own; verbs have the types of the trait"
+)]
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "a fault concerns one place, and no other"

@@ -1,5 +1,7 @@
 //! What a child was told is durable, and what the next one finds.
 
+use std::collections::BTreeMap;
+
 use super::child::{LANES, WINDOW};
 
 /// How a message begins that tells of a loss.
@@ -8,8 +10,8 @@ pub const LOST: &str = "lost";
 /// For each lane, the last append that was acknowledged.
 #[derive(Debug, Default)]
 pub struct Known {
-    acknowledged: [u64; LANES as usize],
-    found: [u64; LANES as usize],
+    acknowledged: BTreeMap<u64, u64>,
+    found: BTreeMap<u64, u64>,
     pub acks: u64,
     /// Appends that nobody was told of, and that were durable.
     pub untold: u64,
@@ -17,36 +19,36 @@ pub struct Known {
 
 impl Known {
     /// Takes a line that a child wrote. Answers whether it says that the log is open.
-    pub fn hear(&mut self, line: &str) -> Result<bool, String> {
-        let words: Vec<_> = line.split(' ').collect();
+    pub fn hear(&mut self, said: &str) -> Result<bool, String> {
+        let words: Vec<_> = said.split(' ').collect();
         match words.as_slice() {
-            ["found", lane, first, last] => self.find(index(lane)?, parse(first)?, parse(last)?)?,
-            ["ack", lane, number] => self.acknowledge(index(lane)?, parse(number)?)?,
+            ["found", lane, first, last] => self.find(parse(lane)?, parse(first)?, parse(last)?)?,
+            ["ack", lane, number] => self.acknowledge(parse(lane)?, parse(number)?)?,
             ["open"] => {
                 self.open()?;
                 return Ok(true);
             }
-            _ => return Err(line.to_owned()),
+            _ => return Err(said.to_owned()),
         }
         Ok(false)
     }
 
     /// The lane's window, which must be whole.
-    fn find(&mut self, lane: usize, first: u64, last: u64) -> Result<(), String> {
+    fn find(&mut self, lane: u64, first: u64, last: u64) -> Result<(), String> {
         if last + 1 - first != last.min(WINDOW) {
             return Err(format!("lane {lane} holds {first} to {last}: no window"));
         }
-        if let Some(found) = self.found.get_mut(lane) {
-            *found = last;
-        }
+        self.found.insert(lane, last);
         Ok(())
     }
 
     /// All was found that there is: no less than was acknowledged, and no more than one append
     /// for each lane, whose acknowledgement was on its way.
     fn open(&mut self) -> Result<(), String> {
-        let found = std::mem::take(&mut self.found);
-        for (lane, (known, found)) in self.acknowledged.iter_mut().zip(found).enumerate() {
+        let mut found = std::mem::take(&mut self.found);
+        for lane in 0..LANES {
+            let found = found.remove(&lane).unwrap_or(0);
+            let known = self.acknowledged.entry(lane).or_default();
             if found < *known {
                 return Err(format!(
                     "{LOST}: lane {lane} ends at {found}, {known} was acknowledged"
@@ -61,22 +63,15 @@ impl Known {
         Ok(())
     }
 
-    fn acknowledge(&mut self, lane: usize, number: u64) -> Result<(), String> {
+    fn acknowledge(&mut self, lane: u64, number: u64) -> Result<(), String> {
         self.acks += 1;
-        let Some(known) = self
-            .acknowledged
-            .get_mut(lane)
-            .filter(|known| **known + 1 == number)
-        else {
+        let known = self.acknowledged.entry(lane).or_default();
+        if *known + 1 != number {
             return Err(format!("lane {lane} acknowledges {number} out of turn"));
-        };
+        }
         *known = number;
         Ok(())
     }
-}
-
-fn index(lane: &str) -> Result<usize, String> {
-    lane.parse().map_err(|_| format!("no lane: {lane}"))
 }
 
 fn parse(number: &str) -> Result<u64, String> {

@@ -26,7 +26,7 @@ pub struct Report {
 
 impl Report {
     pub fn is_enough(&self) -> bool {
-        self.acknowledged > 10 * self.cuts && self.early > self.cuts / 50 && self.untold > 0
+        self.acknowledged > 3 * self.cuts && self.early > self.cuts / 50 && self.untold > 0
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// So long is its image, in bytes: room for a journal and a few segments.
 const LEN: u64 = 32 << 20;
 
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 /// An ext4 file system, mounted. It goes with its owner.
 #[derive(Debug)]
 pub struct Volume {
@@ -24,7 +26,6 @@ impl Volume {
         if !rustix::process::geteuid().is_root() {
             return Err("mounting takes root".into());
         }
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("tripod-power-{}-{number}", process::id());
         let mut volume = Self {

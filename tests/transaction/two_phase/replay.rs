@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use tripod::transaction::TransactionId;
 use tripod::transaction::two_phase::{
-    Action, Book, Decision, Entry, Event, Outcome, ParkReason, Phase, Record, RecordKind, Report,
-    Resolution, Transaction, Vote,
+    Action, Book, Decision, Entry, Event, Outcome, ParkReason, Phase, Record, RecordKind,
+    Recovered, Report, Resolution, Transaction, Vote,
 };
 
 use super::{coordinator, epoch, participant, transaction};
@@ -55,8 +55,8 @@ proptest! {
     }
 }
 
-#[test]
-fn one_that_cannot_be_replayed_stops_no_other() {
+/// Whether a broken transaction is told of, and the other one goes on.
+fn goes_on_past_a_broken_one(recover: impl Fn(Vec<Entry>) -> Recovered) -> bool {
     let (broken, other) = (id(0), id(1));
     let aborted = Record::Aborted {
         branches: [].into(),
@@ -64,19 +64,37 @@ fn one_that_cannot_be_replayed_stops_no_other() {
     let committed = Record::Committed {
         branches: [].into(),
     };
-    let log = [
+    let recovered = recover(vec![
         Entry::Of(broken, committed.clone()),
         Entry::Of(broken, aborted),
         Entry::Of(other, enlisted()),
         Entry::Of(broken, Record::Ended),
-    ];
-    let recovered = Book::recover(coordinator(), epoch(2), log);
-    assert_eq!(recovered.broken.len(), 1);
-    assert_eq!(recovered.broken[0].transaction, broken);
-    let alive: Vec<TransactionId> = recovered.actions.iter().map(|(id, _)| *id).collect();
-    assert_eq!(alive, [other]);
+    ]);
+    let told = recovered.broken.iter().map(|broken| broken.transaction);
+    let alive = recovered.actions.iter().map(|(id, _)| *id);
     // It is not taken for one that is over.
-    assert_eq!(recovered.book.watermark(), (epoch(1), 0));
+    let open = recovered.book.watermark() == (epoch(1), 0);
+    told.eq([broken]) && alive.eq([other]) && open
+}
+
+fn recover(log: Vec<Entry>) -> Recovered {
+    Book::recover(coordinator(), epoch(2), log)
+}
+
+#[test]
+fn one_that_cannot_be_replayed_stops_no_other() {
+    assert!(goes_on_past_a_broken_one(recover));
+}
+
+#[test]
+fn a_recovery_that_stops_at_the_first_broken_one_is_caught() {
+    let stops = |mut log: Vec<Entry>| {
+        let broken = |len: &usize| !recover(log[..*len].to_vec()).broken.is_empty();
+        let first = (0..=log.len()).find(broken).unwrap();
+        log.truncate(first);
+        recover(log)
+    };
+    assert!(!goes_on_past_a_broken_one(stops));
 }
 
 #[test]

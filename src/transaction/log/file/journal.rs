@@ -12,8 +12,9 @@ use super::super::bytes::len_u64;
 use super::super::error::{LogError, Operation};
 use super::super::frame::{self, Body, Lsn, Place, Stamp};
 use super::super::live::Live;
-use super::super::record::Record;
+use super::super::record::{LiveRecord, Record};
 use super::super::reservation::Reservation;
+use super::super::seeded::{self, Seeded};
 use super::super::segment::{SEAL, Seal, SegmentName, header, seal};
 use super::super::storage::{Storage, StorageFile, StorageLock};
 use super::ledger::Ledger;
@@ -89,12 +90,18 @@ pub(super) fn begin(
         epoch,
         durable,
     };
-    for record in live.iter() {
+    let left_out = usize::from(seeded::has(Seeded::CarriesAllButOne));
+    let mut carried = 0_u64;
+    let kept = |live: &&LiveRecord| {
+        let age = epoch.as_u64().saturating_sub(live.epoch().as_u64());
+        age < 2 || !seeded::has(Seeded::DropsByAge)
+    };
+    for record in live.iter().skip(left_out).filter(kept) {
         let body = Body::Carried(record.clone());
         frame::put(&mut bytes, 0, place, stamp(lsn), &body);
         lsn = lsn.next();
+        carried = carried.saturating_add(1);
     }
-    let carried = len_u64(live.len());
     frame::put(
         &mut bytes,
         0,
@@ -103,7 +110,9 @@ pub(super) fn begin(
         &Body::Opened { cut, carried },
     );
     spare.file.write_at(0, &bytes).during(Operation::Write)?;
-    spare.file.sync_data().during(Operation::Sync)?;
+    if !seeded::has(Seeded::NamesBeforeItSyncs) {
+        spare.file.sync_data().during(Operation::Sync)?;
+    }
     rename(storage, SPARE, &name.to_text())?;
     let active = Active {
         name,
@@ -131,7 +140,11 @@ impl Journal {
         let stamp = Stamp {
             lsn: self.next,
             epoch: self.epoch,
-            durable: self.durable,
+            durable: if seeded::has(Seeded::CallsDurableWhatIsNot) {
+                Lsn(self.next.0.saturating_sub(1))
+            } else {
+                self.durable
+            },
         };
         let base = usize::try_from(self.active.end).unwrap_or(usize::MAX);
         frame::put(&mut self.batch, base, self.active.place, stamp, &body);
@@ -163,7 +176,11 @@ impl Journal {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let last = Lsn(self.next.0.saturating_sub(1));
         if self.durable < last {
-            self.active.file.file.sync_data()?;
+            let file = &mut self.active.file.file;
+            match file.sync_data() {
+                Err(_) if seeded::has(Seeded::SyncsAgainAfterAFailure) => file.sync_data()?,
+                synced => synced?,
+            }
             self.durable = last;
         }
         Ok(())
@@ -288,12 +305,14 @@ impl Journal {
     /// Ends the log cleanly: what is sealed is durable before the seal says so.
     pub(super) fn seal(mut self) -> io::Result<()> {
         self.write()?;
-        self.sync()?;
+        if !seeded::has(Seeded::SealsBeforeItSyncs) {
+            self.sync()?;
+        }
         let Active {
             name, file, end, ..
         } = &mut self.active;
         let written = Seal {
-            lsn: self.durable,
+            lsn: Lsn(self.next.0.saturating_sub(1)),
             end: *end,
         };
         let at = file.len.saturating_sub(len_u64(SEAL));

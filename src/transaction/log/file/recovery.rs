@@ -19,6 +19,7 @@ use super::super::error::{Flaw, LogError, Operation};
 use super::super::frame::Lsn;
 use super::super::live::Live;
 use super::super::scan::{OVERHEAD, Scan, Wound, scan};
+use super::super::seeded::{self, Seeded};
 use super::super::segment::{HEADER, SegmentName, check_header};
 use super::super::storage::Storage;
 use super::FileLogOptions;
@@ -38,9 +39,19 @@ pub(super) fn open(
     let names = storage.list().during(Operation::List)?;
     storage.sync_directory().during(Operation::SyncDirectory)?;
     let segments = segments(&names)?;
-    let past = past(&**storage, segments.last().copied(), options)?;
+    let latest = if seeded::has(Seeded::ReadsTheOldest) {
+        segments.first()
+    } else {
+        segments.last()
+    };
+    let past = past(&**storage, latest.copied(), options)?;
     let opening = past.next(hint)?;
     let spare = obtain(&**storage, &names, &segments, options, past.live.space())?;
+    if seeded::has(Seeded::LeavesBeforeItHasArrived) {
+        for old in &segments {
+            discard(&**storage, &old.to_text());
+        }
+    }
     let (active, last) = begin(&**storage, spare, opening, &past.live)?;
     let ledger = Arc::new(Ledger::new(active.room(), past.live.space()));
     for old in &segments {
@@ -115,7 +126,8 @@ struct Past {
 
 impl Past {
     fn next(&self, hint: u64) -> Result<Opening, LogError> {
-        let epoch = self.epoch.checked_add(1).map(|next| next.max(hint));
+        let step = u64::from(self.epoch == 0 || !seeded::has(Seeded::KeepsTheEpoch));
+        let epoch = self.epoch.checked_add(step).map(|next| next.max(hint));
         let number = self.number.checked_add(1).ok_or(LogError::Exhausted)?;
         Ok(Opening {
             name: SegmentName {

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use super::super::error::{LogError, Operation};
+use super::super::seeded::{self, Seeded};
 use super::super::storage::{Storage, StorageFile};
 
 /// The next segment, until it has something to say.
@@ -90,6 +91,9 @@ pub(super) fn find(storage: &dyn Storage) -> Result<Spare, LogError> {
 /// old name after a loss of power.
 pub(super) fn rename(storage: &dyn Storage, from: &str, to: &str) -> Result<(), LogError> {
     storage.rename(from, to).during(Operation::Rename)?;
+    if seeded::has(Seeded::SyncsNoNames) {
+        return Ok(());
+    }
     storage.sync_directory().during(Operation::SyncDirectory)
 }
 

@@ -46,11 +46,10 @@ impl Due<'_> {
     pub(super) fn check(&self, sample: &Sample, opened: &Result<Opened, LogError>) -> bool {
         match (self, opened) {
             (_, Err(LogError::Damaged { .. })) => !matches!(self, Self::Exactly(_)),
-            (Self::Anything, Err(LogError::Newer { .. } | LogError::Exhausted)) => true,
+            (Self::Anything, Ok(_) | Err(LogError::Newer { .. } | LogError::Exhausted)) => true,
             (Self::Damage, Ok(_)) | (_, Err(_)) => false,
             (Self::Exactly(state), Ok(opened)) => same(state, opened.live()),
             (Self::Past, Ok(opened)) => sample.has_been(opened.live()),
-            (Self::Anything, Ok(_)) => true,
         }
     }
 }
