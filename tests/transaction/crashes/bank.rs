@@ -127,6 +127,36 @@ impl Bank {
         }
     }
 
+    /// How many prepared branches `MariaDB` has lost: they hold their locks, and it lists them no
+    /// more. It loses one whose `XA COMMIT` or `XA ROLLBACK` comes while the connection that has
+    /// prepared it is being closed, and says that it is done (10.11; `trans_xa_detach` lets others
+    /// have the branch before InnoDB does).
+    pub fn lost(&self) -> u64 {
+        // What it has begun to end is gone in a moment.
+        let looks = (0..20).map(|_| {
+            let sql = "SELECT count(*) FROM information_schema.innodb_trx
+                WHERE trx_mysql_thread_id = 0";
+            let held = self.mysql.query(sql).concat().parse::<u64>().unwrap();
+            let listed = self.mysql.query("XA RECOVER").len() as u64;
+            std::thread::sleep(Duration::from_millis(if held > listed { 100 } else { 0 }));
+            held.saturating_sub(listed)
+        });
+        let mut least = u64::MAX;
+        for lost in looks {
+            least = least.min(lost);
+            if least == 0 {
+                break;
+            }
+        }
+        least
+    }
+
+    /// Started again, it lists all that is prepared.
+    pub fn find_lost(&mut self) {
+        self.mysql.kill();
+        self.mysql.restart();
+    }
+
     pub fn read(&self) -> [Books; 2] {
         let sums = "concat('sum ', sum(balance)) FROM accounts";
         let transfers = "concat(id, ' ', amount) FROM transfers";
