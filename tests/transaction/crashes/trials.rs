@@ -188,7 +188,8 @@ fn wait_for_servers(run: &mut Run) -> Result<(), String> {
     run.tally.branches_ended_while_stopped += run.bank.at_work();
     while run.bank.at_work() > 0 {
         if began.elapsed() > Duration::from_secs(20) {
-            return Err("a stopped process holds its branches".into());
+            let left = run.bank.at_work();
+            return Err(format!("a stopped process holds {left} branches"));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
