@@ -138,7 +138,9 @@ impl Bank {
                 WHERE trx_mysql_thread_id = 0";
             let held = self.mysql.query(sql).concat().parse::<u64>().unwrap();
             let listed = self.mysql.query("XA RECOVER").len() as u64;
-            std::thread::sleep(Duration::from_millis(if held > listed { 100 } else { 0 }));
+            if held > listed {
+                std::thread::sleep(LOOK);
+            }
             held.saturating_sub(listed)
         });
         let mut least = u64::MAX;
@@ -184,6 +186,18 @@ impl Bank {
         count(postgres) + count(self.mysql.query(sql))
     }
 
+    /// Who holds what, for whoever wonders.
+    pub fn told(&self) -> Vec<String> {
+        let postgres =
+            "SELECT pid, state, now() - xact_start, now() - state_change, wait_event, query
+            FROM pg_stat_activity WHERE application_name = 'tripod'";
+        let mysql =
+            "SELECT trx_id, trx_state, trx_started, trx_mysql_thread_id, trx_query, trx_weight,
+            trx_isolation_level FROM information_schema.innodb_trx; SHOW FULL PROCESSLIST;
+            XA RECOVER FORMAT = 'SQL'";
+        [self.postgres.query(postgres), self.mysql.query(mysql)].concat()
+    }
+
     /// How many branches are not prepared and hold what they hold. Not counted are the participant's
     /// own connections to `MariaDB`, whose isolation is another: stopped, they may keep a tombstone
     /// for a minute.
@@ -196,6 +210,9 @@ impl Bank {
         count(self.postgres.query(postgres)) + count(self.mysql.query(mysql))
     }
 }
+
+/// Between two looks at InnoDB's transactions: looked at more often, it tells what it told before.
+pub const LOOK: Duration = Duration::from_millis(250);
 
 /// The accounts that nobody else touches.
 const OTHERS_ACCOUNTS: [u32; 2] = [ACCOUNTS + 1, ACCOUNTS + 2];
