@@ -31,6 +31,8 @@ pub struct Claims {
 pub enum Said {
     /// Nothing is under way. So many points were passed.
     Rests(u64),
+    /// It does not come to rest, and says why.
+    Stuck(String),
     /// It has done what it was to do, past these points.
     Ends(Vec<String>),
     /// It has killed itself there.
@@ -104,7 +106,7 @@ impl Player {
                 "passed" => passed.push(rest.to_owned()),
                 "ends" => return Ok(Said::Ends(passed)),
                 "dies" => died = Some(rest.to_owned()),
-                "stuck" => return Err(line),
+                "stuck" => return Ok(Said::Stuck(line)),
                 _ => claims.hear(verb, rest),
             }
         }

@@ -31,6 +31,8 @@ pub struct Tally {
     pub stops: u64,
     pub branches_ended_while_stopped: u64,
     checks: u64,
+    /// Prepared branches that a server has lost, and found when it was started again.
+    lost: u64,
     /// How many were said to be what.
     transfers: BTreeMap<&'static str, u64>,
 }
@@ -57,13 +59,8 @@ impl<'a> Run<'a> {
     /// its recovery has.
     pub fn recover(&mut self) -> Result<(Player, u64), String> {
         let mut player = Player::start(&self.place, 0);
-        match self.listen(&mut player)? {
-            Said::Rests(points) => {
-                self.check()?;
-                Ok((player, points))
-            }
-            other => Err(format!("a recovery that nobody hinders: {other:?}")),
-        }
+        let points = self.rests(&mut player)?;
+        Ok((player, points))
     }
 
     /// One that is killed at this point of its recovery, if it has so many.
@@ -78,7 +75,7 @@ impl<'a> Run<'a> {
         match &said {
             Said::Died(point) => self.tally.die(point),
             Said::Killed => self.tally.die("at any moment"),
-            Said::Rests(_) | Said::Ends(_) => {}
+            Said::Rests(_) | Said::Stuck(_) | Said::Ends(_) => {}
         }
         Ok(said)
     }
@@ -113,13 +110,24 @@ impl<'a> Run<'a> {
     /// Has it come to rest, and checks the books.
     pub fn rest(&mut self, player: &mut Player) -> Result<(), String> {
         player.tell("rest");
-        self.rests(player)
+        self.rests(player).map(|_| ())
     }
 
-    /// Waits until it rests, and checks the books.
-    pub fn rests(&mut self, player: &mut Player) -> Result<(), String> {
-        match self.listen(player)? {
-            Said::Rests(_) => self.check(),
+    /// Waits until it rests, and checks the books. Answers how many points it has passed.
+    pub fn rests(&mut self, player: &mut Player) -> Result<u64, String> {
+        let mut said = self.listen(player)?;
+        let lost = self.bank.lost();
+        if lost > 0 {
+            self.tally.lost += lost;
+            self.bank.find_lost();
+            player.tell("rest");
+            said = self.listen(player)?;
+        }
+        match said {
+            Said::Rests(points) => {
+                self.check()?;
+                Ok(points)
+            }
             other => Err(format!("a coordinator that nobody hinders: {other:?}")),
         }
     }
@@ -181,12 +189,14 @@ impl fmt::Display for Tally {
             stops,
             branches_ended_while_stopped: ended,
             checks,
+            lost,
             transfers,
         } = self;
         writeln!(
             f,
             "{} coordinators died, PostgreSQL {postgres} times, MariaDB {mysql} times; {stops} \
-             stops, in which servers ended {ended} branches; {checks} checks",
+             stops, in which servers ended {ended} branches; MariaDB lost {lost} branches; {checks} \
+             checks",
             self.deaths()
         )?;
         writeln!(f, "  transfers: {transfers:?}")?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::bank::Bank;
+use crate::bank::{Bank, LOOK};
 use crate::player::{Player, Said};
 use crate::run::Run;
 use crate::watched::Flaw;
@@ -186,11 +186,14 @@ pub fn coordinators_stop(bank: &mut Bank, length: Length) -> Result<(), String> 
 fn wait_for_servers(run: &mut Run) -> Result<(), String> {
     let began = Instant::now();
     run.tally.branches_ended_while_stopped += run.bank.at_work();
+    std::thread::sleep(LOOK);
     while run.bank.at_work() > 0 {
         if began.elapsed() > Duration::from_secs(20) {
-            return Err("a stopped process holds its branches".into());
+            let left = run.bank.at_work();
+            let told = run.bank.told().join("\n");
+            return Err(format!("a stopped process holds {left} branches:\n{told}"));
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(LOOK);
     }
     Ok(())
 }
