@@ -54,7 +54,7 @@ impl Points {
         passed.push(point.to_owned());
         match death {
             Some(Death::At { number, later }) if *number == passed.len() as u64 => {
-                die_later(&point, *later);
+                die_later(point, *later);
             }
             Some(Death::Named {
                 point: fatal,
