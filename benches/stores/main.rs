@@ -108,6 +108,9 @@ pub(crate) fn releases(locks: &Locks) -> Runner {
     })
 }
 
+/// How long nothing is asked of the store before a hand-over.
+pub(crate) const QUIET: Duration = Duration::from_millis(5);
+
 /// From the call of release until another, who waits, has it.
 pub(crate) fn hands_over(one: &Locks, other: &Locks) -> Runner {
     let (one, other) = (one.clone(), other.clone());
@@ -121,7 +124,7 @@ pub(crate) fn hands_over(one: &Locks, other: &Locks) -> Runner {
             };
             let releaser = async {
                 // Until the other waits, and is heard of.
-                sleep(Duration::from_millis(5)).await;
+                sleep(QUIET).await;
                 let began = Instant::now();
                 release(guard).await;
                 began

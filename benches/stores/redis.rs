@@ -8,11 +8,12 @@ use criterion::Criterion;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Script, ScriptInvocation};
 use tokio::runtime::Runtime;
+use tokio::time::sleep;
 use tripod::lock::{Locks, RedisBackend};
 
 use crate::medians::Medians;
 use crate::server::redis::RedisServer;
-use crate::{NAME, Runner, TTL, acquires, hands_over, race, releases, timed};
+use crate::{NAME, QUIET, Runner, TTL, acquires, hands_over, race, releases, timed};
 
 /// The script on the keys of the lock, with the arguments that the backend gives.
 #[derive(Clone)]
@@ -102,6 +103,8 @@ impl Bare {
         Runner::new("round_trip", move || {
             let mut connection = connection.clone();
             async move {
+                // As long after the last request as a hand-over is: what has slept answers later.
+                sleep(QUIET).await;
                 let ping = redis::cmd("PING");
                 timed(ping.query_async::<String>(&mut connection)).await.0
             }
