@@ -89,11 +89,33 @@ async fn a_writer_that_does_not_end_leaves_it_unknown() {
 }
 
 #[tokio::test]
-async fn an_administrator_who_ends_a_branch_is_found_out() {
+async fn a_branch_is_ended_on_the_connection_on_which_it_was_prepared() {
     let scene = Scene::new().await;
+    let mut raw = scene.raw().await;
+    for (sequence, report) in [(1, COMMITTED), (2, ABORTED)] {
+        let branch = scene.prepared(sequence).await;
+        // Nobody else can: it is its connection's.
+        let end = format!("XA COMMIT {}", xid(branch));
+        let stranger = mysql_async::prelude::Queryable::query_drop(&mut raw, &end).await;
+        assert!(stranger.is_err());
+        let ended = if report == COMMITTED {
+            scene.shop.commit(branch).await
+        } else {
+            scene.shop.abort(branch).await
+        };
+        assert_eq!(ended.unwrap(), report);
+        assert!(scene.prepared_branches().await.is_empty());
+    }
+    assert_eq!(scene.balance(), 1);
+}
+
+#[tokio::test]
+async fn an_administrator_who_ends_a_branch_is_found_out() {
+    let mut scene = Scene::new().await;
     let mut raw = scene.raw().await;
     for (sequence, commits) in [(1, true), (2, false)] {
         let branch = scene.prepared(sequence).await;
+        scene.shop = scene.other().await;
         let end = if commits { "COMMIT" } else { "ROLLBACK" };
         let end = format!("XA {end} {}", xid(branch));
         // The owner needs a moment to be gone.
@@ -117,8 +139,10 @@ async fn an_administrator_who_ends_a_branch_is_found_out() {
 
 #[tokio::test]
 async fn a_successor_finds_what_its_predecessor_prepared() {
-    let scene = Scene::new().await;
+    let mut scene = Scene::new().await;
     let prepared = [scene.prepared(1).await, scene.prepared_idle(2).await];
+    // Its connections go with it.
+    scene.shop = scene.other().await;
     let other = scene.other().await;
     other.open(scene.opening(2)).await.unwrap();
     let mut found = other

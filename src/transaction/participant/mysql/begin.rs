@@ -59,8 +59,7 @@ impl Inner {
         let prepare = format!("XA PREPARE {}", xid::name(branch));
         match session.run(&prepare).await {
             Ok(()) => {
-                // Nobody can finish it while this connection is there.
-                session.close().await;
+                self.live.keep(branch, session);
                 Ok(Vote::Prepared)
             }
             Err(error) if error.is_unprepared() => {

@@ -15,8 +15,11 @@ use super::tables::{Fence, Tombstone};
 use super::way::Session;
 use super::xid;
 
-/// Between two looks at a branch whose connection has not ended yet: the server needs a moment.
-const OWNED: Duration = Duration::from_millis(5);
+/// Between two looks at a branch whose connection has not ended yet. Not shorter: a server that is
+/// asked to end a branch in the very moment in which it takes it off its connection may lose it
+/// until it is started again (seen on `MariaDB` 10.11, 3 times in 150 with two who asked without
+/// pause).
+const OWNED: Duration = Duration::from_millis(100);
 
 const COMMITTED: Report = Report::Did(Outcome::Committed);
 
@@ -99,8 +102,12 @@ impl Inner {
         let mut held = self.pool.take().await?;
         let session = held.session();
         let commit = format!("XA COMMIT {}", xid::name(branch));
+        let mut natively = self.finish_natively(branch, &commit).await;
         let report = loop {
-            let finished = finish(session, &commit).await?;
+            let finished = match natively.take() {
+                Some(finished) => finished,
+                None => finish(session, &commit).await?,
+            };
             let seen = self.tables.look(session, branch).await?;
             if let Some(outcome) = seen.row {
                 break Report::Did(outcome);
@@ -126,6 +133,15 @@ impl Inner {
         Ok(report)
     }
 
+    /// Ends a branch on the connection on which it was prepared, if that is here.
+    async fn finish_natively(&self, branch: BranchId, sql: &str) -> Option<Finished> {
+        let mut owner = self.live.take_prepared(branch)?;
+        let finished = finish(&mut owner, sql).await;
+        // Whatever it said: from here on, the branch is anybody's.
+        owner.close().await;
+        finished.ok()
+    }
+
     /// Of a branch that is not prepared: it may have been a moment ago.
     async fn look_again(
         &self,
@@ -149,6 +165,7 @@ impl Inner {
         let mut held = self.pool.take().await?;
         let session = held.session();
         let rollback = format!("XA ROLLBACK {}", xid::name(branch));
+        self.finish_natively(branch, &rollback).await;
         let report = loop {
             if self.is_listed(session, branch).await?
                 && let Finished::NotFound = finish(session, &rollback).await?

@@ -12,7 +12,11 @@ use super::way::Session;
 
 /// As many as the coordinator has under way; each goes when its end is asked for.
 #[derive(Default)]
-pub(super) struct Live(Mutex<HashMap<BranchId, Arc<Slot>>>);
+pub(super) struct Live {
+    working: Mutex<HashMap<BranchId, Arc<Slot>>>,
+    /// The connections of prepared branches: the server ends a branch most surely on its own.
+    prepared: Mutex<HashMap<BranchId, Session>>,
+}
 
 /// A branch's connection, or where it was.
 pub(super) struct Slot {
@@ -53,7 +57,7 @@ pub(super) struct Lent<'a> {
 impl Live {
     /// Takes a branch in, unless it is there.
     pub(super) fn insert(&self, branch: BranchId, session: Session) -> Option<Arc<Slot>> {
-        let mut live = self.0.lock();
+        let mut live = self.working.lock();
         if live.contains_key(&branch) {
             return None;
         }
@@ -88,8 +92,18 @@ impl Live {
         }
     }
 
+    /// Keeps the connection of a branch that is prepared.
+    pub(super) fn keep(&self, branch: BranchId, session: Session) {
+        self.prepared.lock().insert(branch, session);
+    }
+
+    /// The connection of a branch that was prepared here, for whoever ends it.
+    pub(super) fn take_prepared(&self, branch: BranchId) -> Option<Session> {
+        self.prepared.lock().remove(&branch)
+    }
+
     fn get(&self, branch: BranchId) -> Option<Arc<Slot>> {
-        self.0.lock().get(&branch).cloned()
+        self.working.lock().get(&branch).cloned()
     }
 }
 
@@ -98,7 +112,7 @@ impl Drop for Ending<'_> {
         let Some((slot, _)) = &self.slot else {
             return;
         };
-        let mut live = self.live.0.lock();
+        let mut live = self.live.working.lock();
         let ours = live.get(&self.branch);
         if ours.is_some_and(|ours| Arc::ptr_eq(ours, slot)) {
             live.remove(&self.branch);

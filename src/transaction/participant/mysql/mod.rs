@@ -83,14 +83,19 @@ pub use migrate::MigrateMysql;
 ///   triggers wrote nothing. A branch that only reads is prepared like any other.
 /// - A branch that the user's code ends votes no, or commits nothing; one that the user's code ends
 ///   *and begins again by its own name* is not noticed.
+/// - A process that was replaced and lives on, stopped or cut off, keeps what it has prepared until
+///   its connections end: at the [`idle_limit`](ConnectMysql::idle_limit) at the latest.
+/// - `MariaDB` 10.11 may lose a prepared branch until it is started again, with its locks, when the
+///   branch is ended from elsewhere in the very moment in which its connection closes. Here that
+///   takes a process that dies, and a successor that asks in that moment; nothing is decided wrongly.
 /// - A server that lies about its disk, or replicas that lag: what failed over to them is lost.
 ///   `innodb_flush_log_at_trx_commit` must be 1, and is looked at.
 /// - `MySQL` was not tried, only `MariaDB` 10.11.
 ///
 /// # Cost
 ///
-/// A branch opens a connection: once prepared, it has to close it, for nobody else can finish the
-/// branch before, and resetting it would lose the branch. So none comes from a pool. Beside
+/// A branch opens a connection, and keeps it until it has ended there: nobody else can end it
+/// before that is closed, and resetting it would lose the branch. So none comes from a pool. Beside
 /// connecting, a branch takes 4 round trips to begin; 4 to be prepared; 2 to commit; and 4 to
 /// commit in one phase.
 ///
