@@ -1,9 +1,8 @@
 //! A coordinator during one epoch: its book, its log, its participants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::codec;
+use super::counters::{Counters, count};
 use super::driver::drive;
 use super::lately::Lately;
 use super::member::Member;
@@ -58,6 +58,8 @@ pub(super) struct Engine {
     pub(super) health: watch::Sender<Health>,
     pub(super) counters: Arc<Counters>,
     pub(super) state: Mutex<State>,
+    /// What the log told of when it was opened.
+    pub(super) recovered: BTreeSet<TransactionId>,
     runtime: Handle,
 }
 
@@ -69,31 +71,13 @@ pub(super) struct State {
 /// What outlives an epoch.
 pub(super) type Memory = (Arc<Counters>, Arc<Mutex<Lately>>);
 
-/// What has happened so far, over all epochs of this handle.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) begun: AtomicU64,
-    pub(super) committed: AtomicU64,
-    pub(super) aborted: AtomicU64,
-    pub(super) unknown: AtomicU64,
-    pub(super) forced_writes: AtomicU64,
-    pub(super) parked: AtomicU64,
-    pub(super) orphans: AtomicU64,
-    pub(super) reopened: AtomicU64,
-    pub(super) impossible: AtomicU64,
-}
-
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
 impl Engine {
     pub(super) fn new(
         (coordinator, epoch): (CoordinatorId, Epoch),
         log: Arc<dyn TransactionLog>,
         members: BTreeMap<ParticipantName, Arc<Member>>,
         options: Options,
-        book: Book,
+        (book, recovered): (Book, BTreeSet<TransactionId>),
         (counters, lately): Memory,
     ) -> Self {
         Self {
@@ -111,6 +95,7 @@ impl Engine {
                 book,
                 runs: HashMap::new(),
             }),
+            recovered,
             runtime: Handle::current(),
         }
     }
@@ -172,7 +157,17 @@ impl Engine {
     pub(super) fn expire(self: &Arc<Self>, is_late: impl Fn(&Transaction, &Run) -> bool) {
         let mut state = self.state.lock();
         let open = state.book.transactions();
-        let late = open.filter_map(|transaction| {
+        // What may be decided already is not touched.
+        let undecided = |transaction: &&Transaction| match transaction.phase() {
+            Phase::Working | Phase::Preparing => true,
+            Phase::OnePhase
+            | Phase::Logging
+            | Phase::InDoubt
+            | Phase::Settling(_)
+            | Phase::Ending(_)
+            | Phase::Ended(_) => false,
+        };
+        let late = open.filter(undecided).filter_map(|transaction| {
             let run = state.runs.get(&transaction.id())?;
             is_late(transaction, run).then(|| Arc::clone(run))
         });
@@ -192,6 +187,9 @@ impl Engine {
         resolution: Resolution,
     ) -> Option<Refusal> {
         let mut state = self.state.lock();
+        if state.book.transaction(run.id).is_none() {
+            return Some(Refusal::Done);
+        }
         let actions = self.stepped(&mut state, run.id, Event::Resolve(resolution));
         if let [Action::Refuse(refusal)] = actions.as_slice() {
             return Some(*refusal);
@@ -344,11 +342,11 @@ impl Engine {
         });
     }
 
-    /// Another has taken over, or this is a copy of the past: nothing more is done.
+    /// Another has taken over, or this is a copy of the past: nothing begins any more, and what
+    /// others have left is left alone. What is decided goes on.
     pub(super) fn condemn(&self) {
         self.health.send_replace(Health::Superseded);
         self.keeping.cancel();
-        self.closing.cancel();
     }
 
     /// Whether nothing is left to be done.
@@ -363,7 +361,7 @@ impl Engine {
         let mut state = self.state.lock();
         if state.book.transaction(run.id).is_none() {
             state.runs.remove(&run.id);
-            drop(state);
+            // At once: whoever finds it neither here nor there takes it for one that never was.
             if let Some(outcome) = outcome.filter(|_| !run.is_told()) {
                 self.lately.lock().remember(run.id, outcome);
             }

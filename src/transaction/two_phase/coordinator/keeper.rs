@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
-use super::engine::{Engine, count};
+use super::counters::count;
+use super::engine::Engine;
 use super::member::{Member, Panicked};
 use super::options::pause;
 use crate::transaction::id::Epoch;

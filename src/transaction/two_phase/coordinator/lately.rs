@@ -1,5 +1,6 @@
 //! What became of transactions whose callers do not know.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::transaction::id::TransactionId;
@@ -17,8 +18,10 @@ pub(super) struct Lately {
 }
 
 impl Lately {
+    /// The first word counts.
     pub(super) fn remember(&mut self, id: TransactionId, outcome: Outcome) {
-        if self.outcomes.insert(id, outcome).is_none() {
+        if let Entry::Vacant(vacant) = self.outcomes.entry(id) {
+            vacant.insert(outcome);
             self.order.push_back(id);
         }
         if self.order.len() > OUTCOMES_MAX

@@ -2,6 +2,7 @@
 
 mod active;
 mod codec;
+mod counters;
 mod driver;
 mod engine;
 mod error;
@@ -31,7 +32,8 @@ use super::book::{Inquirer, Standing};
 use crate::transaction::id::TransactionId;
 use crate::transaction::log::{AppendError, LogError, TransactionLog};
 use crate::transaction::participant::Participant;
-use engine::{Counters, Engine, Health, Memory};
+use counters::Counters;
+use engine::{Engine, Health, Memory};
 use lately::Lately;
 use options::Options;
 
@@ -229,7 +231,7 @@ impl Coordinator {
         let mut unfinished = idle(&engine, patience).await;
         if unfinished > 0 {
             // What is not decided by now is aborted; its participants are told, if they listen.
-            engine.expire(|transaction, _| transaction.decision().is_none());
+            engine.expire(|_, _| true);
             unfinished = idle(&engine, shared.options.settle_timeout.min(patience)).await;
         }
         engine.keeping.cancel();

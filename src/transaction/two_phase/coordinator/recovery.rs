@@ -69,12 +69,13 @@ pub(super) async fn open(
         book.named(name.clone());
     }
 
+    let recovered = actions.iter().map(|(id, _)| *id).collect();
     let engine = Engine::new(
         (coordinator, epoch),
         Arc::clone(log),
         members,
         options,
-        book,
+        (book, recovered),
         memory,
     );
     let engine = Arc::new(engine);

@@ -8,7 +8,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::engine::{Engine, Health, count};
+use super::counters::count;
+use super::engine::{Engine, Health};
 use super::error::OpenError;
 use super::options::pause;
 use super::recovery::{self, Again};
@@ -97,7 +98,7 @@ async fn reopen(shared: &Weak<Shared>, stop: &CancellationToken) -> Option<Arc<E
 fn succeed(shared: &Shared, before: &Arc<Engine>, engine: &Arc<Engine>) {
     remember_doubts(before, engine);
     *shared.engine.lock() = Arc::clone(engine);
-    before.expire(|transaction, _| !transaction.is_over() && transaction.decision().is_none());
+    before.expire(|_, _| true);
     let (before, patience) = (Arc::clone(before), shared.options.settle_timeout);
     engine.spawn(async move {
         let ends = sleep(patience.min(PATIENCE_MAX));
@@ -106,17 +107,20 @@ fn succeed(shared: &Shared, before: &Arc<Engine>, engine: &Arc<Engine>) {
     });
 }
 
-/// What may have been written, and was not found in the log, has been aborted.
+/// What may have been written, and was not found in the log, has been aborted; unless somebody has
+/// opened the log in between, who may have finished it.
 fn remember_doubts(before: &Engine, engine: &Engine) {
+    if before.epoch.as_u64().checked_add(1) != Some(engine.epoch.as_u64()) {
+        return;
+    }
     let doubts: Vec<_> = {
         let state = before.state.lock();
         let open = state.book.transactions();
         let doubts = open.filter(|transaction| *transaction.phase() == Phase::InDoubt);
         doubts.map(Transaction::id).collect()
     };
-    let state = engine.state.lock();
     for id in doubts {
-        if state.book.transaction(id).is_none() {
+        if !engine.recovered.contains(&id) {
             engine.lately.lock().remember(id, Outcome::Aborted);
         }
     }
