@@ -198,13 +198,20 @@ fn wait_for_servers(run: &mut Run) -> Result<(), String> {
     Ok(())
 }
 
-/// With a rule broken, the checks of some death at a point of the script fail: in these words.
+/// With a rule broken, the checks of some death fail, in these words: at a point of the script, or
+/// else under load.
 pub fn is_caught(bank: &mut Bank, flaw: Flaw, words: &str) -> Result<(), String> {
     // Nothing is wrong where nobody dies.
-    let orders = script(&mut Run::new(bank, 1, None))?.0;
+    let (orders, recovery) = script(&mut Run::new(bank, 1, None))?;
     let mut run = Run::new(bank, 1, Some(flaw));
-    for order in orders {
-        match die_at(&mut run, &order) {
+    let loads = (1..=LOADS_MAX).map(|load| format!("load {load}"));
+    for order in orders.into_iter().chain(loads) {
+        let died = if order.starts_with("load") {
+            die_under_load(&mut run, recovery).and_then(|()| run.recover().map(drop))
+        } else {
+            die_at(&mut run, &order)
+        };
+        match died {
             Ok(()) => {}
             Err(what) if what.contains(words) => {
                 println!("{flaw:?}, {order}: {what}");
@@ -215,6 +222,9 @@ pub fn is_caught(bank: &mut Bank, flaw: Flaw, words: &str) -> Result<(), String>
     }
     Err(format!("{flaw:?} was not noticed"))
 }
+
+/// So many deaths under load show any flaw, and take half a minute.
+const LOADS_MAX: u32 = 60;
 
 /// So is who ends what others have prepared.
 pub fn meddling_is_caught(bank: &mut Bank) -> Result<(), String> {
