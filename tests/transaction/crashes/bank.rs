@@ -130,7 +130,7 @@ impl Bank {
     /// How many prepared branches `MariaDB` has lost: they hold their locks, and it lists them no
     /// more. It loses one whose `XA COMMIT` or `XA ROLLBACK` comes while the connection that has
     /// prepared it is being closed, and says that it is done (10.11; `trans_xa_detach` lets others
-    /// have the branch before InnoDB does).
+    /// have the branch before `InnoDB` does).
     pub fn lost(&self) -> u64 {
         // What it has begun to end is gone in a moment.
         let looks = (0..20).map(|_| {
@@ -211,7 +211,7 @@ impl Bank {
     }
 }
 
-/// Between two looks at InnoDB's transactions: looked at more often, it tells what it told before.
+/// Between two looks at `InnoDB`'s transactions: looked at more often, it tells what it told before.
 pub const LOOK: Duration = Duration::from_millis(250);
 
 /// The accounts that nobody else touches.
