@@ -15,3 +15,6 @@ mod mysql;
 mod postgres;
 #[path = "../server/mod.rs"]
 mod server;
+#[cfg(all(feature = "conformance", any(feature = "mysql", feature = "postgres")))]
+#[path = "../told/mod.rs"]
+mod told;

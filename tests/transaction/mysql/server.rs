@@ -1,12 +1,7 @@
 //! Servers that crash, that will not do, and whom they let in.
 
-use std::error::Error;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::transaction::participant::{
     Enlist, MysqlParticipant, MysqlUnfit, Participant, ParticipantError, ParticipantOpenError, Tls,
     Vote,
@@ -15,6 +10,7 @@ use tripod::transaction::participant::{
 use super::{ABORTED, COMMITTED, Scene, no};
 use crate::server::certificates::Certificates;
 use crate::server::mariadb::MariadbServer;
+use crate::told::{Ear, told};
 
 #[tokio::test]
 async fn what_is_prepared_survives_a_killed_server() {
@@ -212,10 +208,9 @@ async fn passwords_and_parameters_are_told_to_nobody() {
         .server
         .query("CREATE USER teller IDENTIFIED BY 'canary-right'");
     scene.server.query("GRANT ALL ON *.* TO teller");
-    let ear = Ear::default();
-    let heard = Arc::clone(&ear.0);
+    let ear = Ear::new();
     // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear);
+    let _ear = tracing::subscriber::set_default(ear.clone());
     let right = scene.server.url_of_user("teller", "canary-right");
     let connecting = MysqlParticipant::connect("shop", &right);
     let migrating = MysqlParticipant::migrate(&right);
@@ -263,7 +258,7 @@ async fn passwords_and_parameters_are_told_to_nobody() {
         "{error:?}"
     );
     assert!(!told(&error).contains("canary"), "{error:?}");
-    let heard = heard.lock().unwrap();
+    let heard = &ear.heard().values;
     assert!(!heard.contains("canary"), "{heard}");
 }
 
@@ -305,50 +300,4 @@ fn handles_may_go_anywhere() {
     fn moves<T: Send + 'static>() {}
     anywhere::<MysqlParticipant>();
     moves::<tripod::transaction::participant::MysqlBranch>();
-}
-
-/// All that an error tells.
-fn told(error: &dyn Error) -> String {
-    let mut told = format!("{error:?}");
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let _ = write!(told, " {error} {error:?}");
-        cause = error.source();
-    }
-    told
-}
-
-/// Collects all that is told, by whichever crate.
-#[derive(Clone, Default)]
-struct Ear(Arc<Mutex<String>>);
-
-impl Visit for Ear {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = writeln!(self.0.lock().unwrap(), "{field} {value:?}");
-    }
-}
-
-impl Subscriber for Ear {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }

@@ -10,7 +10,6 @@ mod prepare;
 mod secrets;
 mod settle;
 
-use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -133,15 +132,4 @@ async fn until_nobody_works(server: &PostgresServer) {
     let question = "SELECT count(*) = 0 FROM pg_stat_activity
         WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND application_name = 'tripod'";
     until(server, question).await;
-}
-
-/// An error and its causes, as one may print them.
-fn told(error: &dyn Error) -> String {
-    let mut told = vec![format!("{error:?} {error}")];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told.push(format!("{error:?} {error}"));
-        cause = error.source();
-    }
-    told.join(": ")
 }

@@ -11,8 +11,9 @@ use crate::server::postgres::PostgresServer;
 
 use super::{
     ABORTED, COMMITTED, balance, connected, coordinator, epoch, id, opened, opening, pay, prepared,
-    server, told,
+    server,
 };
+use crate::told::told;
 
 fn unfit(error: &ParticipantOpenError) -> String {
     assert!(matches!(error, ParticipantOpenError::Unfit(_)), "{error:?}");

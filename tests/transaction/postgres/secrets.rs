@@ -1,11 +1,5 @@
 //! Passwords, and what users send.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
-
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use tripod::transaction::participant::{
     Enlist, Participant, ParticipantOpenError, PostgresParticipant, Tls, Vote,
 };
@@ -13,17 +7,17 @@ use tripod::transaction::participant::{
 use crate::server::certificates::Certificates;
 use crate::server::postgres::PostgresServer;
 
-use super::{COMMITTED, id, is_no, opening, server, told};
+use super::{COMMITTED, id, is_no, opening, server};
+use crate::told::{Ear, told};
 
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
     let server = PostgresServer::start_with_passwords();
     server.query("ALTER SYSTEM SET max_prepared_transactions = 4");
     server.query("CREATE ROLE shop LOGIN SUPERUSER PASSWORD 'canary-right'");
-    let ear = Ear::default();
-    let heard = Arc::clone(&ear.0);
+    let ear = Ear::new();
     // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear);
+    let _ear = tracing::subscriber::set_default(ear.clone());
     let right = server.url_of_user("shop", "canary-right");
     let connecting = PostgresParticipant::connect("shop", &right);
     let migrating = PostgresParticipant::migrate(&right);
@@ -65,16 +59,15 @@ async fn passwords_are_told_to_nobody() {
             assert!(!told(&error).contains("canary"), "{error:?}");
         }
     }
-    let heard = heard.lock().unwrap().replace("canary-who", "who");
+    let heard = ear.heard().values.replace("canary-who", "who");
     assert!(!heard.contains("canary"), "{heard}");
 }
 
 #[tokio::test]
 async fn what_users_send_is_told_to_nobody() {
     let server = server().await;
-    let ear = Ear::default();
-    let heard = Arc::clone(&ear.0);
-    let _ear = tracing::subscriber::set_default(ear);
+    let ear = Ear::new();
+    let _ear = tracing::subscriber::set_default(ear.clone());
     server.query("CREATE TABLE once (id text UNIQUE)");
     server.query("CREATE TABLE late (id text UNIQUE DEFERRABLE INITIALLY DEFERRED)");
     let shop = PostgresParticipant::connect("shop", server.url())
@@ -101,7 +94,7 @@ async fn what_users_send_is_told_to_nobody() {
     );
     let Vote::No(why) = vote else { panic!() };
     assert!(why.contains("23505"), "{why}");
-    let heard = heard.lock().unwrap();
+    let heard = &ear.heard().values;
     assert!(!heard.contains("canary"), "{heard}");
 }
 
@@ -121,39 +114,4 @@ async fn a_participant_is_reached_by_tls() {
     let shop = connect.await.unwrap();
     let _work = shop.work(id(1)).await.unwrap();
     assert_eq!(shop.commit_one_phase(id(1)).await.unwrap(), COMMITTED);
-}
-
-/// Collects all that is told, by whichever crate.
-#[derive(Clone, Default)]
-struct Ear(Arc<Mutex<String>>);
-
-impl Visit for Ear {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = writeln!(self.0.lock().unwrap(), "{field} {value:?}");
-    }
-}
-
-impl Subscriber for Ear {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
