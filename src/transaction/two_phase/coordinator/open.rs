@@ -33,6 +33,10 @@ impl OpenCoordinator {
 
     /// Registers a participant, by its name. Register every one that transactions of this log have
     /// ever had: what a missing one has in doubt waits for it.
+    ///
+    /// One that cannot be reached does not keep the others waiting. So a stale copy of a log, which
+    /// that one would refuse, settles what others have in doubt until it has been reached: never run
+    /// a copy beside its original.
     pub fn participant(mut self, participant: impl Participant) -> Self {
         self.participants.push(Arc::new(participant));
         self
