@@ -3,10 +3,13 @@
 #[cfg(test)]
 extern crate self as tripod;
 
+mod chance;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod future;
 pub mod lock;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod ring;

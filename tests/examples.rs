@@ -54,6 +54,69 @@ fn quickstart_explains_itself_in_sixty_lines() {
 }
 
 #[test]
+fn a_trip_is_compensated_or_goes_on_where_its_process_died() {
+    let output = run(example("book_trip"), b"");
+    assert!(output.status.success());
+    let text = text(&output.stdout);
+    let (first, second) = text.split_once("A process that dies").expect("two trips");
+    assert!(first.contains("compensated, because of card") && first.contains("hotel is cancelled"));
+    let (died, went_on) = second.split_once("The next one").expect("a death");
+    assert!(died.contains("the process dies") && !died.contains("completed"));
+    assert!(went_on.contains("completed") && !went_on.contains("is charged"));
+    assert!(text.contains("flowchart LR"));
+}
+
+#[test]
+fn what_helps_against_a_lack_of_isolation_helps() {
+    let output = run(example("isolation"), b"");
+    assert!(output.status.success());
+    let text = text(&output.stdout);
+    for shown in [
+        "order 1 is placed\n  placing is completed\n  shipping is completed",
+        "order 2 is rejected\n  placing is compensated\n  shipping is compensated",
+        "A compensation that restores: compensated, 10 of 8 are left",
+        "A compensation that adds: compensated, 8 of 8 are left",
+        "The price has changed meanwhile: false. Buying is completed",
+        "The price has changed meanwhile: true. Buying is compensated",
+    ] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+}
+
+#[test]
+fn a_step_behind_a_queue_is_done_once_or_cancelled() {
+    let output = run(example("queue_steps"), b"");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let text = text(&output.stdout);
+    let (ada, rest) = text.split_once("Bob").expect("the first trip");
+    let (bob, rest) = rest.split_once("Cyd").expect("the second trip");
+    let (cyd, dan) = rest.split_once("Dan").expect("two more trips");
+    assert!(
+        ada.contains("room 2") && ada.contains("completed"),
+        "{text}"
+    );
+    assert!(bob.contains("I take it back") && bob.contains("because of the card"));
+    assert_eq!(cyd.matches("I am asked to book").count(), 2, "{text}");
+    assert_eq!(cyd.matches("I give away room 1").count(), 1, "{text}");
+    assert!(cyd.contains("completed") && !cyd.contains("take it back"));
+    assert!(dan.contains("because of the room") && !dan.contains("pays"));
+}
+
+#[test]
+fn seats_are_confirmed_cancelled_and_never_held_by_a_late_try() {
+    let output = run(example("tcc_reservation"), b"");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).lines().count() > 5);
+}
+
+#[test]
+fn quickstart_shows_a_trip_that_is_compensated() {
+    let output = run(example("quickstart"), b"");
+    let text = text(&output.stdout);
+    assert!(text.contains("room 101 is cancelled") && text.contains("because of charge"));
+}
+
+#[test]
 fn quickstart_shows_the_stale_holder_refused() {
     let output = run(example("quickstart"), b"");
     let text = text(&output.stdout);

@@ -6,7 +6,7 @@ set -euo pipefail
 unset TRIPOD_BLESS
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %s s)\n' "$*" $SECONDS; }
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -43,6 +43,9 @@ need protoc protobuf-compiler libprotobuf-dev
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
+# Built once, not again and again; a backtrace needs no more than the lines.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only
+
 # The features of Cargo.toml, a line each.
 features() {
     sed -n '/^\[features\]/,/^\[/s/^\([a-z][a-z0-9_-]*\) *=.*/\1/p' Cargo.toml | grep -vx default
@@ -52,14 +55,16 @@ step "formatting"
 cargo fmt --check
 cargo fmt --check --manifest-path benches/peers/Cargo.toml
 
-step "lints: no features, each feature, all features"
+step "lints: everything, with no features and with all"
 cargo clippy --locked --all-targets -- -D warnings
-for feature in $(features); do
-    cargo clippy --locked --all-targets --features "$feature" -- -D warnings
-done
 cargo clippy --locked --all-targets --all-features -- -D warnings
 
-cargo clippy --locked --manifest-path benches/peers/Cargo.toml -- -D warnings
+step "lints of the library as others depend on it, without what its tests bring: no features, each, all"
+cargo clippy --locked --lib -- -D warnings
+for feature in $(features); do
+    cargo clippy --locked --lib --features "$feature" -- -D warnings
+done
+cargo clippy --locked --lib --all-features -- -D warnings
 
 step "no dependency needs a later Rust than Cargo.toml says"
 ours=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -76,28 +81,62 @@ tree=$(cargo tree --locked --edges normal --target all --prefix none --format '{
 echo "$tree"
 count=$(echo "$tree" | wc -l)
 echo "$count crates"
-[ "$count" -le 45 ] || { echo "the default tree has $count crates, more than 45" >&2; exit 1; }
-for optional in crc32fast etcd-client md-5 mysql_async redis serde tokio-postgres zookeeper-client; do
+[ "$count" -le 48 ] || { echo "the default tree has $count crates, more than 48" >&2; exit 1; }
+for optional in crc32fast etcd-client md-5 metrics mysql_async redis tokio-postgres zookeeper-client; do
     if echo "$tree" | grep -q "^$optional "; then
         echo "$optional must not be in the default tree" >&2
         exit 1
     fi
 done
 
-step "benches compile"
-cargo bench --locked --no-run
+step "the package: small, without tests, and builds from its own archive"
+packages=$(cargo metadata --locked --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)/package
+rm -rf "$packages"/tripod-*
+cargo package --locked --no-verify --allow-dirty --quiet
+size=$(stat -c %s "$packages"/tripod-*.crate)
+echo "$size bytes"
+[ "$size" -le 1000000 ] || { echo "the package has $size bytes, more than a million" >&2; exit 1; }
+if tar tzf "$packages"/tripod-*.crate | grep -E '^[^/]*/(tests|benches)/'; then
+    echo "no tests belong into the package" >&2
+    exit 1
+fi
+# As new: what is in an archive has one age, and cargo goes by that.
+tar xzmf "$packages"/tripod-*.crate -C "$packages"
+(cd "$packages"/tripod-*/ && cargo check --locked --target-dir "$packages/..")
 
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
-step "documentation's examples: default features"
-cargo test --locked --doc
+all() { cargo test --locked --no-fail-fast --all-features "$@"; }
+step "benches compile"
+cargo build --locked --all-features --benches
+step "tests compile"
+all --no-run
+
+# Waits for processes and servers most of the time: it runs beside the others.
+beside=transaction_crashes
+# What takes long: below, optimised.
+long="simulation transaction_core transaction_simulation"
+apart=$(printf '%s\n' $beside $long)
+tests=$(ls tests/*.rs | sed 's|.*/\(.*\)\.rs|\1|'; sed -n '/^\[\[test\]\]/,/^$/s/^name = "\(.*\)"/\1/p' Cargo.toml)
+output=$(mktemp)
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$output"' EXIT
+# Those of stores wait most of the time.
+export RUST_TEST_THREADS=4
 step "tests: all features"
-cargo test --locked --all-features
-step "simulation of locks, optimised: 100,000 schedules"
-cargo test --locked --release --test simulation -- --nocapture schedules
-step "model of two-phase commit, optimised: its largest systems"
-cargo test --locked --release --test transaction -- --nocapture two_phase::model
-step "simulation of two-phase commit, optimised: 100,000 schedules"
-cargo test --locked --release --test transaction_simulation -- --nocapture
+# Cargo itself and no function, so that it is what the trap ends.
+cargo test --locked --all-features --test $beside >"$output" 2>&1 &
+all --lib $(grep -vxF "$apart" <<<"$tests" | sed 's/^/--test /')
+step "tests: all features, $beside"
+wait $! || { cat "$output"; exit 1; }
+cat "$output"
+step "tests: all features, documentation's examples"
+all --doc
+
+# Only this crate is built anew. Sums that overflow are caught here too.
+optimised() {
+    CARGO_PROFILE_DEV_OPT_LEVEL=2 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false all "$@"
+}
+step "what takes long, optimised: models, crashes of the log, 100,000 schedules of each simulation"
+optimised $(sed 's/[^ ]*/--test &/g' <<<"$long") -- --nocapture
 step "all passed"

@@ -1,5 +1,5 @@
 //! A short tour, without any server: a ring and what moves in it; a lock that is lost to a pause;
-//! a transfer whose process is killed half-way.
+//! a transfer whose process is killed half-way; a trip that is cancelled.
 //!
 //! ```text
 //! cargo run --release --example quickstart
@@ -10,6 +10,7 @@ mod bank;
 mod lock;
 mod ring;
 mod transfer;
+mod trip;
 
 use std::error::Error;
 
@@ -24,5 +25,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!();
     runtime.block_on(lock::tour())?;
     println!();
-    runtime.block_on(transfer::tour())
+    runtime.block_on(transfer::tour())?;
+    println!();
+    runtime.block_on(trip::tour())
 }

@@ -8,6 +8,8 @@ use tokio::task::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument;
 
+use crate::chance::doubled;
+
 use super::backend::{
     BackendError, BackendErrorKind, Claimed, Enqueued, Entry, Grant, Request, Standing, Verb,
 };
@@ -289,6 +291,8 @@ struct Waiting<'a>(&'a Keeper);
 impl<'a> Waiting<'a> {
     fn new(keeper: &'a Keeper) -> Self {
         keeper.waiting.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        crate::metrics::LOCK_WAITING.up();
         Self(keeper)
     }
 }
@@ -296,6 +300,8 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        crate::metrics::LOCK_WAITING.down();
     }
 }
 
@@ -306,7 +312,7 @@ fn is_timely(grant: Grant, now: Instant) -> bool {
 }
 
 fn pause(doublings: u32) -> Duration {
-    PAUSE_MAX.min(Duration::from_millis(1) * 2_u32.pow(doublings.min(10)))
+    doubled(Duration::from_millis(1), doublings, PAUSE_MAX)
 }
 
 fn too_late(verb: Verb) -> AcquireError {

@@ -91,6 +91,21 @@
 //! before, the store does: Redis and `PostgreSQL` at the end of the entry's own lease, etcd and
 //! `ZooKeeper` within one more TTL, for there entries share a lease or a session.
 //!
+//! # A store of your own
+//!
+//! Any store will do that can compare and write in one atomic step, has a clock or leases of its own,
+//! and a counter that outlives them. Implement [`LockBackend`], whose documentation is the law:
+//!
+//! 1. Keep the entries of a name together, holders and waiters, so that one step sees them all; let
+//!    [`judge`] say who may hold.
+//! 2. Draw the [`FencingToken`] in the step that grants. A waiter's number from when it entered the
+//!    queue is not one: others were granted since.
+//! 3. Read the [`Lease`]'s time before the request is sent, so that nobody believes in it for longer
+//!    than the store does.
+//! 4. Say [`Indeterminate`](BackendErrorKind::Indeterminate) whenever the step may have been taken,
+//!    and see to it that `leave` also keeps out what is still under way.
+//! 5. Run the suite of the feature `conformance` over it. The example `custom_backend` does all this in 300 lines.
+//!
 //! # What it costs
 //!
 //! In memory an acquisition and its release take less than a microsecond, and no task is

@@ -66,7 +66,8 @@ impl Reaper {
         let mut chores = self.chores.lock();
         if chores.all.len() >= CHORES_MAX {
             chores.abandoned += 1;
-            event::abandoned(&entry);
+            drop(chores);
+            abandon(&entry);
             return;
         }
         let number = chores.count;
@@ -176,14 +177,14 @@ impl Reaper {
             chore.failures += 1;
             return Some(pause.min(PAUSE_MAX));
         }
+        let chore = chores.all.remove(&number)?;
+        chores.abandoned += u64::from(!left);
+        drop(chores);
         if left {
             event::cleaned(&chore.entry);
         } else {
-            event::abandoned(&chore.entry);
-            chores.abandoned += 1;
+            abandon(&chore.entry);
         }
-        chores.all.remove(&number);
-        drop(chores);
         self.settled.notify_waiters();
         None
     }
@@ -208,6 +209,13 @@ impl Drop for Running {
         self.0.running.store(false, Ordering::Release);
         self.0.settled.notify_waiters();
     }
+}
+
+/// Tells that it is left to end with its lease.
+fn abandon(entry: &Entry) {
+    #[cfg(feature = "metrics")]
+    crate::metrics::LOCK_ABANDONED.add(1);
+    event::abandoned(entry);
 }
 
 /// Tries once. Says whether the entry is gone.

@@ -20,6 +20,8 @@ use super::leases::{Kept, Leases};
 use super::reaper::Reaper;
 use super::stats::LockStats;
 use super::tenure::Tenure;
+#[cfg(feature = "metrics")]
+use crate::metrics;
 
 /// Entries in one call: a store that runs a batch in one go keeps nobody else waiting for long.
 const BATCH_MAX: usize = 128;
@@ -62,6 +64,13 @@ impl Renewal {
         held.stats.granted += 1;
         held.stats.wait_time += waited;
         let (kept, sooner) = held.leases.keep(tenure, lease, renews);
+        drop(held);
+        #[cfg(feature = "metrics")]
+        {
+            metrics::LOCK_GRANTED.add(1);
+            metrics::LOCK_WAIT.record(waited);
+            metrics::LOCK_HELD.up();
+        }
         if sooner {
             self.wake.notify_one();
         }
@@ -73,13 +82,25 @@ impl Renewal {
         let now = Instant::now();
         let mut held = self.held.lock();
         held.stats.released += 1;
-        held.stats.hold_time += now.saturating_duration_since(granted);
+        let time = now.saturating_duration_since(granted);
+        held.stats.hold_time += time;
         let deadline = held.leases.remove(kept);
         let is_over = deadline.is_some_and(|deadline| deadline <= now);
-        if is_over && kept.tenure.check(now).is_err() {
-            // Its holder was faster than the task.
-            held.stats.expired += 1;
-            drop(held);
+        // Its holder was faster than the task.
+        let expired = is_over && kept.tenure.check(now).is_err();
+        held.stats.expired += u64::from(expired);
+        drop(held);
+        #[cfg(feature = "metrics")]
+        {
+            metrics::LOCK_RELEASED.add(1);
+            metrics::LOCK_HOLD.record(time);
+            if deadline.is_some() {
+                metrics::LOCK_HELD.down();
+            }
+        }
+        if expired {
+            #[cfg(feature = "metrics")]
+            metrics::LOCK_EXPIRED.add(1);
             event::lost(kept.tenure.entry(), Loss::Expired);
             kept.tenure.lose(Loss::Expired);
         }
@@ -185,6 +206,12 @@ impl Renewal {
         }
         held.leases.renew_again(kept, renew_at, lease.deadline());
         drop(held);
+        #[cfg(feature = "metrics")]
+        if renewed {
+            metrics::LOCK_RENEWED.add(1);
+        } else {
+            metrics::LOCK_RENEWALS_FAILED.add(1);
+        }
         event::renewed(kept.tenure.entry(), renewed);
     }
 
@@ -195,6 +222,14 @@ impl Renewal {
             Loss::Removed => held.stats.removed += 1,
         }
         drop(held);
+        #[cfg(feature = "metrics")]
+        {
+            metrics::LOCK_HELD.down();
+            match loss {
+                Loss::Expired => metrics::LOCK_EXPIRED.add(1),
+                Loss::Removed => metrics::LOCK_REMOVED.add(1),
+            }
+        }
         event::lost(tenure.entry(), loss);
         tenure.lose(loss);
         if loss == Loss::Expired {

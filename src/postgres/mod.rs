@@ -3,12 +3,14 @@
 mod backoff;
 mod certificates;
 mod failure;
+mod migration;
 mod pool;
 mod schema;
 mod way;
 
-pub(crate) use backoff::{Backoff, part};
+pub(crate) use backoff::Backoff;
 pub(crate) use failure::{cause, is_refused, is_undone, refuses, takes_no_writes};
-pub(crate) use pool::{Argument, Borrowed, NoConnection, Pool};
+pub(crate) use migration::migration;
+pub(crate) use pool::{Argument, Borrowed, Connected, NoConnection, Pool};
 pub(crate) use schema::{Misfit, Schema, SchemaTrouble};
 pub(crate) use way::{Driver, NoWay, Way};

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMethod};
 use tokio::time::{Instant, timeout};
+use tokio_postgres::Config;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config};
 
 use super::way::Way;
+
+/// A client, and the statements that the server knows by name there.
+pub(crate) type Connected = deadpool_postgres::ClientWrapper;
 
 pub(crate) type Argument<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -75,8 +78,8 @@ pub(crate) struct Borrowed(Option<Object>);
 
 impl Borrowed {
     /// Always there, until it is given back.
-    pub(crate) fn client(&self) -> Option<&Client> {
-        self.0.as_ref().map(|client| &***client)
+    pub(crate) fn client(&self) -> Option<&Connected> {
+        self.0.as_deref()
     }
 
     pub(crate) fn give_back(mut self) {

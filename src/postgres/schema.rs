@@ -22,6 +22,8 @@ pub(crate) struct Schema {
     pub(crate) table: &'static str,
     /// Every version from its predecessor; the first from nothing. Never one is changed or removed.
     pub(crate) versions: &'static [&'static str],
+    /// What stands in them for names, and the names.
+    pub(crate) words: &'static [(&'static str, &'static str)],
 }
 
 /// Why the schema, or the server, does not do.
@@ -101,7 +103,11 @@ impl Schema {
         }
         for (version, steps) in (1_u32..).zip(self.versions) {
             if version > found {
-                transaction.batch_execute(steps).await.map_err(failed)?;
+                let mut steps = (*steps).to_owned();
+                for (word, name) in self.words {
+                    steps = steps.replace(word, name);
+                }
+                transaction.batch_execute(&steps).await.map_err(failed)?;
                 let mark = format!("INSERT INTO {} (version) VALUES ($1)", self.table);
                 let version = i32::try_from(version).unwrap_or(i32::MAX);
                 let version: [Argument<'_>; 1] = [(&version, Type::INT4)];

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
+use crate::chance::random_wide;
+
 /// A coordinator: 128 random bits, drawn when its log was created and stored in it. It names the
 /// log, not the process; no user supplies it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +16,11 @@ impl CoordinatorId {
     #[must_use]
     pub fn from_u128(bits: u128) -> Self {
         Self(bits)
+    }
+
+    /// Bits of the system's randomness.
+    pub(super) fn random() -> Self {
+        Self(random_wide())
     }
 
     /// Its bits, as logs and participants keep them.

@@ -37,7 +37,8 @@
 //! # The parts
 //!
 //! - A **[`log`]** keeps decisions: [`FileLog`](log::FileLog) in a directory of this machine, one
-//!   write and one sync shared by all who commit at the time;
+//!   write and one sync shared by all who commit at the time; `PostgresLog`, behind the feature
+//!   `postgres`, in a database, where another machine can take it over;
 //!   [`MemoryLog`](log::MemoryLog) for tests.
 //! - A **[`participant`]** keeps branches: a database, a file, whatever can promise to commit later
 //!   and keep the promise. `PostgresParticipant` and `MysqlParticipant` are behind the features
@@ -45,6 +46,8 @@
 //!   examples; [`Blocking`](participant::Blocking) adapts what blocks; the example `bank_transfer`
 //!   writes one by hand.
 //! - **[`two_phase`]** decides, and is where it stands what is written when.
+//! - **[`saga`]** runs steps that are compensated, over a log of its own.
+//! - **[`message`]** carries requests to participants and services through queues.
 //!
 //! # Guarantees
 //!
@@ -68,11 +71,18 @@
 //! - **Anything against an operator** who commits or rolls back a prepared branch by hand. It is
 //!   noticed, recorded and shown, and not undone.
 //!
-//! # When to use it
+//! # Which one
 //!
-//! Two-phase commit is for a few writes that take milliseconds, in databases that can prepare: it
-//! holds locks throughout. For work of seconds or days, or with services that cannot prepare, what
-//! was done has to be compensated instead.
+//! | | [two-phase commit](two_phase) | [try, confirm, cancel](participant::tcc) | [`saga`] |
+//! |---|---|---|---|
+//! | for | a few writes of milliseconds | services that can reserve | work of seconds or days |
+//! | who takes part | databases that can prepare | services with a barrier in their database | whoever remembers a key |
+//! | until the end, others see | nothing, and wait for locks | what is held | what was done, and may be undone |
+//! | a failure | nothing happened | what was held is free again | what was done is compensated |
+//! | after the decision | it commits, whatever it takes | it is confirmed, whatever it takes | past the pivot, it is done, whatever it takes |
+//!
+//! Where one database holds all of it, its own transaction is better than any of them. What is asked
+//! of others goes by [messages](message) where nobody may be there to answer.
 //!
 //! # Operating
 //!
@@ -87,6 +97,17 @@
 //!   [`stats`](two_phase::Coordinator::stats). What is parked needs somebody: look at the branch's
 //!   error, mend its cause, and [`retry`](two_phase::Coordinator::retry); or do by hand what has to
 //!   be done, and say so by [`resolve`](two_phase::Coordinator::resolve).
+//! - Sagas have the same verbs: [`list`](saga::Sagas::list) with
+//!   [`SagaFilter::Parked`](saga::SagaFilter::Parked), then [`retry`](saga::Sagas::retry),
+//!   [`skip`](saga::Sagas::skip) or [`abandon`](saga::Sagas::abandon).
+//! - Alert on: anything in doubt for longer than a few minutes; anything parked; a participant that
+//!   [is not registered or was not reached](two_phase::ParticipantStatus); a log that was opened
+//!   again; dead letters of queues. With the feature `metrics` most of it is told as numbers.
+//! - After a crash nothing has to be done but to open the log again: on this machine, or, with
+//!   `PostgresLog`, on any. Of two that open it, the later one goes on, and the earlier one is
+//!   refused by log and participants.
+//! - A transaction whose records cannot be read is left alone, and stops no other:
+//!   [`broken`](two_phase::Coordinator::broken) lists them.
 //!
 //! # Cost
 //!
@@ -99,10 +120,16 @@
 //! Gray and Reuter: *Transaction processing: concepts and techniques*, 1993, chapters 10 to 12;
 //! and those at [`two_phase`].
 
+mod health;
 mod id;
+mod jobs;
 pub mod log;
+pub mod message;
 mod name;
 pub mod participant;
+#[cfg(feature = "postgres")]
+mod postgres;
+pub mod saga;
 pub mod two_phase;
 
 pub use id::{BranchId, BranchIdError, CoordinatorId, Epoch, TransactionId};

@@ -20,8 +20,7 @@ impl ParticipantName {
     /// # Errors
     /// [`ParticipantNameError`] for one that is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self, ParticipantNameError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if name.is_empty() || name.len() > Self::LENGTH_MAX || !name.bytes().all(plain) {
+        if !is_plain(name, Self::LENGTH_MAX) {
             return Err(ParticipantNameError);
         }
         Ok(Self(name.into()))
@@ -44,6 +43,12 @@ impl fmt::Debug for ParticipantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
+}
+
+/// Whether it has at least one byte, at most so many, and only such as any store takes as they are.
+pub(super) fn is_plain(name: &str, length_max: usize) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !name.is_empty() && name.len() <= length_max && name.bytes().all(plain)
 }
 
 /// No name for a participant. Nothing was created.

@@ -83,7 +83,7 @@ impl EtcdServer {
             }
         }
         self.process = Some(Process::start(command, "etcd-server"));
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if let Ok(mut client) = self.try_client(None).await {
                 let answer = timeout(Duration::from_secs(1), client.get("a", None)).await;
                 let ready = match answer {

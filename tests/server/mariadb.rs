@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use super::certificates::Certificates;
-use super::{Directory, Process, free_port};
+use super::{Directory, Process, free_port, listens};
 
 /// Small enough to be made and copied in a moment.
 const SMALL: [&str; 4] = [
@@ -111,7 +111,7 @@ impl MariadbServer {
         mariadbd.args(SMALL).args(&self.settings);
         self.process = Some(Process::start(mariadbd, "mariadb-server"));
         for _ in 0..1000 {
-            if self.allows("SELECT 1") {
+            if listens(self.port) && self.allows("SELECT 1") {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -155,12 +155,15 @@ impl Template {
     fn make() -> Self {
         let directory = Directory::new();
         let data = directory.path().join("data");
+        let temporary = directory.path().join("tmp");
         std::fs::create_dir(&data).unwrap();
+        std::fs::create_dir(&temporary).unwrap();
         hand_over(directory.path());
         let mut install = Command::new("mariadb-install-db");
         install.args(["--no-defaults", "--skip-test-db", SMALL[0]]);
         install.arg("--auth-root-authentication-method=normal");
         install.arg(format!("--datadir={}", data.display()));
+        install.arg(format!("--tmpdir={}", temporary.display()));
         if is_root() {
             install.arg("--user=mysql");
         }

@@ -20,20 +20,32 @@ pub(crate) mod wire;
 #[cfg(all(feature = "zookeeper", feature = "conformance"))]
 pub(crate) mod zookeeper;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A port that nobody listens on just now; low enough that a cluster may add its 10,000 to it.
+/// A port that nobody listens on just now. Not one of those that the system gives to clients, which
+/// might have it when a server is started again, even if a cluster adds its 10,000 to it. Processes
+/// begin at different ones.
 pub(crate) fn free_port() -> u16 {
+    const PORTS: Range<u32> = 10_000..22_000;
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        if port < 55_000 {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let number = std::process::id().wrapping_mul(997).wrapping_add(count);
+        let port = PORTS.start + number % (PORTS.end - PORTS.start);
+        let port = u16::try_from(port).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
+}
+
+/// Whether anybody does. A client that asks in vain takes far more of the machine.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
 /// A directory that goes with its owner.

@@ -40,7 +40,7 @@ impl PgBouncer {
         let mut pgbouncer = command(program, is_root());
         pgbouncer.arg(&file);
         let process = Process::start(pgbouncer, "pgbouncer");
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Self {
                     port,

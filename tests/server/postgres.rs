@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::certificates::Certificates;
-use super::{Directory, Process, free_port};
+use super::{Directory, Process, free_port, listens};
 
 /// Whom the server runs as where the test runs as root, which it refuses.
 const NOBODY: &str = "65534";
@@ -79,10 +80,7 @@ impl PostgresServer {
             directory,
             settings: settings.iter().map(|&setting| setting.into()).collect(),
         };
-        let mut initdb = command("initdb", is_root());
-        let options = "-U postgres -A trust -N -E UTF8 --no-locale";
-        initdb.arg("-D").arg(server.data()).args(options.split(' '));
-        run(&mut initdb);
+        copy(template(), &server.data());
         server
     }
 
@@ -129,7 +127,7 @@ impl PostgresServer {
         self.process = None;
         // The others follow when they see that their parent is gone; until then they share memory
         // that a new server wants.
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if !works_in(&self.data()) {
                 return;
             }
@@ -155,8 +153,8 @@ impl PostgresServer {
             postgres.args(["-c", setting]);
         }
         self.process = Some(Process::start(postgres, "postgresql"));
-        for _ in 0..500 {
-            if self.try_query("SELECT 1").status.success() {
+        for _ in 0..3000 {
+            if listens(self.port) && self.try_query("SELECT 1").status.success() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -195,6 +193,43 @@ impl PostgresServer {
         psql.args(["-U", "postgres", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
         psql
     }
+}
+
+/// A directory of data that no server has used yet. To make one takes as long as all else about a
+/// test, so it is kept with what cargo builds, and copied.
+fn template() -> &'static Path {
+    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        // Another version wants another one, and so does another owner.
+        let version = find("initdb").to_string_lossy().replace('/', "-");
+        let name = format!("data-of{version}-{}", is_root());
+        let template = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if template.exists() {
+            return template;
+        }
+        let directory = Directory::new();
+        if is_root() {
+            run(Command::new("chown").arg(NOBODY).arg(directory.path()));
+        }
+        let data = directory.path().join("data");
+        let mut initdb = command("initdb", is_root());
+        let options = "-U postgres -A trust -N -E UTF8 --no-locale";
+        initdb.arg("-D").arg(&data).args(options.split(' '));
+        run(&mut initdb);
+        // Other processes find all of it or nothing.
+        let part = template.with_extension(std::process::id().to_string());
+        copy(&data, &part);
+        if std::fs::rename(&part, &template).is_err() {
+            assert!(template.exists(), "{} cannot be made", template.display());
+            let _ = std::fs::remove_dir_all(&part);
+        }
+        template
+    })
+}
+
+/// Copies a directory with its owner and permissions.
+fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("-a").arg(from).arg(to));
 }
 
 /// The processes whose directory this is.

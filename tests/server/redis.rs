@@ -111,7 +111,7 @@ impl RedisServer {
             .args(&self.options)
             .envs(self.environment.iter().map(|(key, value)| (key, value)));
         self.process = Some(Process::start(command, "redis-server"));
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
                 return;
             }
@@ -170,7 +170,7 @@ impl RedisServer {
     /// Waits until the client prints something that holds this.
     pub(crate) async fn wait_for(&self, command: &str, expected: &str) {
         let mut printed = String::new();
-        for _ in 0..200 {
+        for _ in 0..600 {
             printed = self.ask(command);
             if printed.contains(expected) {
                 return;

@@ -106,7 +106,7 @@ impl Sentinel {
 
     async fn wait_for(&self, command: &str, expected: &str) {
         let mut printed = String::new();
-        for _ in 0..200 {
+        for _ in 0..600 {
             let mut ask = Command::new("redis-cli");
             ask.args(["--no-auth-warning", "-a", WATCH_PASSWORD]);
             ask.args(["-p", &self.port.to_string()])

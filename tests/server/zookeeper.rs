@@ -67,7 +67,7 @@ impl ZooKeeperServer {
         let options = format!(
             "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
              admin.enableServer=false\n4lw.commands.whitelist=*\nmaxClientCnxns=0\n\
-             maxSessionTimeout=60000\nforceSync=no\n",
+             maxSessionTimeout=400000\nforceSync=no\n",
             directory.path().join("data").display()
         );
         Self {
@@ -115,7 +115,7 @@ impl ZooKeeperServer {
     }
 
     async fn wait_until_it_serves(&self) {
-        for _ in 0..1000 {
+        for _ in 0..3000 {
             if self.says("srvr").await.contains("Mode: ") {
                 return;
             }

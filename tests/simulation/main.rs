@@ -34,29 +34,23 @@ mod queue;
 mod random;
 mod rules;
 mod schedule;
+#[path = "../seeds/mod.rs"]
+mod seeds;
 mod trace;
 mod traffic;
 mod weather;
 mod wish;
 mod world;
 
-use std::num::NonZeroUsize;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::Instant;
 
 use counts::Counts;
-use parking_lot::Mutex;
 use schedule::Outcome;
+use seeds::{Tally, Told, play_again, play_all};
 
 /// How many schedules: what an optimised build does in less than a minute on two cores, and one
 /// for debugging too.
-const SCHEDULES: u64 = if cfg!(debug_assertions) {
-    2_000
-} else {
-    100_000
-};
+const SCHEDULES: u64 = if cfg!(debug_assertions) { 500 } else { 100_000 };
 
 /// So many show everything that is counted; fewer need not.
 const TELLING: u64 = 2_000;
@@ -66,63 +60,37 @@ const TELLING: u64 = 2_000;
 /// same millisecond, the story may take another turn. Of two hundred runs, one does.
 const RUNS: usize = 500;
 
-fn number(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Ok(value) => value.parse().unwrap(),
-        Err(_) => default,
-    }
-}
-
 fn begin() {
     static ONCE: Once = Once::new();
     ONCE.call_once(schedule::notice_panics);
 }
 
-/// Says what is wrong with a schedule, and how to see it again.
-fn explain(seed: u64, outcome: &Outcome) {
-    for violation in &outcome.wrong {
-        println!("seed {seed}: {violation}");
+impl Tally for Counts {
+    fn merge(&mut self, other: &Self) {
+        self.merge(other);
     }
-    println!("TRIPOD_SEED={seed} cargo test --release --test simulation -- --nocapture replay");
 }
+
+impl Told for Outcome {
+    type Tally = Counts;
+    type Wrong = oracle::Violation;
+
+    fn tally(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn wrong(&self) -> &[Self::Wrong] {
+        &self.wrong
+    }
+}
+
+/// What plays a seed again.
+const HERE: &str = "simulation -- --nocapture replay";
 
 #[test]
 fn schedules() {
     begin();
-    let first = number("TRIPOD_SEED_FIRST", 1);
-    let count = number("TRIPOD_SCHEDULES", SCHEDULES);
-    let next = AtomicU64::new(first);
-    let counts = Mutex::new(Counts::default());
-    let failed = Mutex::new(0);
-    let began = Instant::now();
-    let threads = thread::available_parallelism().map_or(2, NonZeroUsize::get);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut mine = Counts::default();
-                // Where some fail, there is no need to see them all.
-                while *failed.lock() < 10 {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + count {
-                        break;
-                    }
-                    let outcome = schedule::run(seed, None);
-                    mine.merge(&outcome.counts);
-                    if !outcome.wrong.is_empty() {
-                        *failed.lock() += 1;
-                        explain(seed, &outcome);
-                    }
-                }
-                counts.lock().merge(&mine);
-            });
-        }
-    });
-    let last = first + count - 1;
-    let elapsed = began.elapsed();
-    println!("{count} schedules, seeds {first} to {last}, {threads} threads, {elapsed:.1?}");
-    let counts = counts.into_inner();
-    print!("{counts}");
-    assert_eq!(failed.into_inner(), 0, "schedules failed, see above");
+    let (count, counts) = play_all(SCHEDULES, |seed| schedule::run(seed, None), HERE);
     let missing = counts.missing();
     assert!(count < TELLING || missing.is_empty(), "never: {missing:?}");
 }
@@ -131,17 +99,8 @@ fn schedules() {
 #[test]
 fn replay() {
     begin();
-    let seed = number("TRIPOD_SEED", 1);
-    let mut outcome = schedule::run(seed, None);
-    for _ in 1..RUNS {
-        if !outcome.wrong.is_empty() {
-            break;
-        }
-        outcome = schedule::run(seed, None);
-    }
-    print!("{}", outcome.trace);
-    explain(seed, &outcome);
-    assert!(outcome.wrong.is_empty());
+    let show = |outcome: &Outcome| print!("{}", outcome.trace);
+    play_again(RUNS, |seed| schedule::run(seed, None), show, HERE);
 }
 
 #[test]

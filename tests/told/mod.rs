@@ -1,9 +1,11 @@
 //! What is told of what happens, by errors and to `tracing`: where no secret may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::error::Error;
 use std::fmt::{Debug, Write};
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tracing::field::{Field, Visit};
@@ -37,6 +39,16 @@ pub(crate) struct Heard {
     pub(crate) targets: BTreeSet<&'static str>,
     /// Every field, a line each.
     pub(crate) values: String,
+    /// Names, and the threads on which they were told.
+    told_on: HashSet<(ThreadId, &'static str)>,
+}
+
+impl Heard {
+    /// Whether something of this name was told on this thread.
+    #[allow(dead_code, reason = "not all who include this use it")]
+    pub(crate) fn is_told_here(&self, name: &'static str) -> bool {
+        self.told_on.contains(&(thread::current().id(), name))
+    }
 }
 
 impl Ear {
@@ -57,8 +69,25 @@ impl Ear {
         self.heard.lock()
     }
 
+    /// Waits until these words are told: an ear that hears nothing proves nothing.
+    #[allow(dead_code, reason = "not all who include this use it")]
+    pub(crate) async fn hears(&self, words: &str) {
+        for _ in 0..3000 {
+            if self.heard().values.contains(words) {
+                return;
+            }
+            // While other threads meet a place that tells something, that this one listens may be
+            // missed.
+            tracing::callsite::rebuild_interest_cache();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{words:?} is not told: {}", self.heard().values);
+    }
+
     fn learn(&self, metadata: &Metadata<'static>) {
         let mut heard = self.heard();
+        let told = (thread::current().id(), metadata.name());
+        heard.told_on.insert(told);
         heard.names.insert(metadata.name());
         heard.targets.insert(metadata.target());
     }

@@ -30,6 +30,13 @@ fn works(name: &str, urls: &[String], says: &str) {
     assert!(errors.contains("start "), "{errors}");
 }
 
+#[test]
+fn three_members_share_work_and_finish_that_of_one_killed_and_one_paused() {
+    let server = PostgresServer::start_with(&["max_prepared_transactions=64"]);
+    let urls = [server.url()];
+    works("failover", &urls, "nothing lost, nothing twice");
+}
+
 /// One after the other: each keeps its log in a directory of its name.
 #[test]
 fn two_databases_and_own_connection_run_and_say_what_to_start() {

@@ -10,6 +10,6 @@ mod coordinator;
 #[cfg(feature = "conformance")]
 #[path = "../law/mod.rs"]
 mod law;
-mod log;
 mod participant;
-mod two_phase;
+mod saga;
+mod tcc;

@@ -9,12 +9,18 @@
 
 #[cfg(all(feature = "conformance", feature = "mysql", feature = "postgres"))]
 mod examples;
+#[cfg(all(feature = "conformance", feature = "postgres"))]
+#[path = "log/postgres/mod.rs"]
+mod log;
 #[cfg(all(feature = "conformance", feature = "mysql"))]
 mod mysql;
 #[cfg(all(feature = "postgres", feature = "conformance"))]
 mod postgres;
 #[path = "../server/mod.rs"]
 mod server;
+#[cfg(all(feature = "conformance", feature = "mysql", feature = "postgres"))]
+#[path = "tcc/stores/mod.rs"]
+mod tcc;
 #[cfg(all(feature = "conformance", any(feature = "mysql", feature = "postgres")))]
 #[path = "../told/mod.rs"]
 mod told;

@@ -1,172 +1,49 @@
 //! The disk fails at every call of a story in turn, and again at every call of the recovery.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
-use tokio::time::sleep;
-use tripod::transaction::two_phase::Filter;
-
-use crate::begin;
-use crate::client::Client;
-use crate::deals::key;
-use crate::disk::{Disk, Fault, Loss};
-use crate::judge::{self, Foreign};
-use crate::life::{Life, Place, Plan};
-use crate::random::Random;
-use crate::schedule::in_a_world;
-use crate::world::{Weather, World, ms};
-
-/// What is done.
-#[derive(Clone, Copy, Debug)]
-enum Story {
-    /// Transactions of one, two and three participants.
-    Commits,
-    /// So many that segments follow one another.
-    Rolls,
-    /// One is left in doubt, and the log is closed.
-    ShutsDown,
-}
+use crate::disk::{Fault, Loss};
+use crate::machine::Plan;
 
 /// What goes wrong, and what is left of it.
 #[derive(Clone, Copy, Debug)]
-struct Trial {
-    story: Story,
-    fault: Fault,
-    first: u64,
-    loss: Loss,
+pub struct Trial {
+    pub fault: Fault,
+    /// At which call of the story.
+    pub first: u64,
+    pub loss: Loss,
     /// At which call of the recovery.
-    second: u64,
+    pub second: u64,
 }
 
 /// Whether each of the two faults was met.
-type Met = [bool; 2];
+pub type Met = [bool; 2];
 
-/// One whose last participant cannot list its branches.
-const SEED: u64 = 4;
+pub const LOSSES: [Loss; 3] = [Loss::Nothing, Loss::Everything, Loss::Some(5)];
 
-fn run(trial: Trial) -> Met {
-    let mut met = [false; 2];
-    let outcome = in_a_world(
-        &Random::new(SEED),
-        Weather::CALM,
-        None,
-        true,
-        async |world| {
-            met = play(&world, trial).await;
-        },
-    );
-    if !outcome.wrong.is_empty() {
-        for line in &outcome.story {
-            println!("{line}");
-        }
-        panic!("{trial:?}: {:?}", outcome.wrong);
-    }
-    met
-}
+pub const ERRORS: [Fault; 2] = [Fault::Once(ErrorKind::Other), Fault::From(ErrorKind::Other)];
 
-async fn play(world: &Arc<World>, trial: Trial) -> Met {
-    let disk = Disk::new(trial.first);
-    let place = Place::File(disk.clone());
-    assert!(!world.nodes[2].lists, "another seed is needed");
-    let foreign = Foreign::settle_in(world).await;
-    let latest = Arc::<AtomicU64>::default();
-    let plan = |call| Plan {
-        fault: Some((call, trial.fault)),
-        heals: 150,
-        patient: true,
-        ..Plan::default()
-    };
-    let mut life = Life::start(world, 0, &place, &latest, &plan(trial.first));
-    tell(&mut life, trial.story).await;
-    let first = disk.faults_met();
-    if first == 0 && matches!(trial.story, Story::Rolls) {
-        let names = disk.names();
-        let rolled = !names
-            .iter()
-            .any(|name| name.ends_with("-0000000000000001.segment"));
-        assert!(rolled, "no segment has followed: {names:?}");
-    }
-    life.end(trial.loss).await;
+pub const FULL: [Fault; 2] = [
+    Fault::Once(ErrorKind::StorageFull),
+    Fault::From(ErrorKind::StorageFull),
+];
 
-    let mut life = Life::start(world, 1, &place, &latest, &plan(trial.second));
-    if life.open().await.is_some() {
-        recover(&life).await;
-    }
-    let second = disk.faults_met() - first;
-    life.end(second_loss(trial)).await;
-
-    let mut life = Life::start(world, 2, &place, &latest, &Plan::default());
-    life.open().await;
-    judge::comes_to_an_end(&life).await;
-    life.end(Loss::Nothing).await;
-    judge::all_is_well(world, &foreign).await;
-    judge::is_small(world, disk.used());
-    [first > 0, second > 0]
-}
-
-fn second_loss(trial: Trial) -> Loss {
-    match trial.second % 3 {
-        0 => Loss::Everything,
-        1 => Loss::Some(trial.second),
-        _ => Loss::Nothing,
-    }
-}
-
-async fn tell(life: &mut Life, story: Story) {
-    let Some(participants) = life.open().await else {
-        return;
-    };
-    let mut client = life.client(Random::new(SEED), &participants);
-    let died = client.process.end.clone();
-    let told = async {
-        let transactions = match story {
-            Story::Commits => 4,
-            Story::Rolls => 40,
-            Story::ShutsDown => 2,
-        };
-        for number in 0..transactions {
-            let branches: &[usize] = [&[0, 1][..], &[2], &[2, 0, 1], &[1]][number % 4];
-            transact(&mut client, branches).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = died.cancelled() => return,
-        () = told => {}
-    }
-    if let Story::ShutsDown = story {
-        life.shut_down(ms(50)).await;
-    }
-}
-
-/// Writes at all of these, and commits; gives up where something fails.
-async fn transact(client: &mut Client, branches: &[usize]) {
-    let Some((mut active, number)) = client.begin().await else {
-        sleep(ms(30)).await;
-        return;
-    };
-    for index in branches {
-        let Ok(branch) = active.enlist(&client.participants[*index]).await else {
-            return;
-        };
-        client.world.deals.lock().all[number].branches += 1;
-        client.world.deals.lock().all[number].writes.insert(*index);
-        if branch.set(&key(number), 1).await.is_err() {
-            return;
+impl Trial {
+    /// The fault comes at this call.
+    pub fn plan(&self, call: u64) -> Plan {
+        Plan {
+            fault: Some((call, self.fault)),
+            heals: 150,
+            patient: true,
+            ..Plan::default()
         }
     }
-    client.commit(active, number).await;
-}
 
-/// Until nothing is left to be done, or the process is dead.
-async fn recover(life: &Life) {
-    for _ in 0..100 {
-        sleep(ms(10)).await;
-        let open =
-            |it: &tripod::transaction::two_phase::Coordinator| !it.list(Filter::All).is_empty();
-        if life.process.is_dead() || !life.coordinators.iter().any(open) {
-            return;
+    pub fn second_loss(&self) -> Loss {
+        match self.second % 3 {
+            0 => Loss::Everything,
+            1 => Loss::Some(self.second),
+            _ => Loss::Nothing,
         }
     }
 }
@@ -175,21 +52,18 @@ async fn recover(life: &Life) {
 const STRIDE: usize = if cfg!(debug_assertions) { 5 } else { 1 };
 
 /// Tries every pair of calls; says how many there were.
-fn every_pair(story: Story, fault: Fault, losses: &[Loss]) {
-    begin();
+pub fn every_pair(story: &str, fault: Fault, losses: &[Loss], run: impl Fn(Trial) -> Met) {
     let mut trials = 0;
     for first in (0..).step_by(STRIDE) {
         let mut met = false;
         for loss in losses {
             for second in (0..).step_by(STRIDE) {
-                let trial = Trial {
-                    story,
+                let [one, other] = run(Trial {
                     fault,
                     first,
                     loss: *loss,
                     second,
-                };
-                let [one, other] = run(trial);
+                });
                 met |= one;
                 trials += 1;
                 if !one || !other {
@@ -201,40 +75,6 @@ fn every_pair(story: Story, fault: Fault, losses: &[Loss]) {
             break;
         }
     }
-    println!("{story:?}, {fault:?}: {trials} pairs");
+    println!("{story}, {fault:?}: {trials} pairs");
     assert!(trials > 200 / STRIDE / STRIDE, "nothing fails");
-}
-
-const LOSSES: [Loss; 3] = [Loss::Nothing, Loss::Everything, Loss::Some(5)];
-
-#[test]
-fn a_crash_at_every_call_of_commits_and_of_the_recovery_breaks_nothing() {
-    every_pair(Story::Commits, Fault::Crash, &LOSSES);
-}
-
-#[test]
-fn a_crash_at_every_call_while_segments_follow_one_another_breaks_nothing() {
-    every_pair(Story::Rolls, Fault::Crash, &[Loss::Some(3)]);
-}
-
-#[test]
-fn a_crash_at_every_call_of_a_shutdown_breaks_nothing() {
-    every_pair(Story::ShutsDown, Fault::Crash, &LOSSES);
-}
-
-#[test]
-fn an_error_at_every_call_and_of_the_recovery_breaks_nothing() {
-    for fault in [Fault::Once(ErrorKind::Other), Fault::From(ErrorKind::Other)] {
-        every_pair(Story::Commits, fault, &[Loss::Some(3)]);
-    }
-}
-
-#[test]
-fn a_full_disk_at_every_call_and_of_the_recovery_breaks_nothing() {
-    for fault in [
-        Fault::Once(ErrorKind::StorageFull),
-        Fault::From(ErrorKind::StorageFull),
-    ] {
-        every_pair(Story::Commits, fault, &[Loss::Everything]);
-    }
 }

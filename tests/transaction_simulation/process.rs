@@ -1,16 +1,18 @@
-//! A process that runs coordinators, and when it dies.
+//! A process that runs coordinators or sagas, and when it dies.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
-use tripod::transaction::TransactionId;
-
+use crate::chronicle::Chronicle;
 use crate::counts::Count;
 use crate::random::Random;
-use crate::world::World;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// When a process may die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +35,25 @@ pub enum Moment {
     OnePhase,
     /// The end is to be appended.
     Ending,
+    /// Something is to be noted of a saga.
+    Recording,
+    /// It was handed to the log.
+    Submitted,
+    /// It is durable.
+    Recorded,
+    /// An action is to be asked for.
+    Acting,
+    /// An action has been answered, and nothing is noted yet.
+    Acted,
+    /// A compensation is to be asked for.
+    Compensating,
+    /// A compensation has been answered.
+    Compensated,
 }
 
 impl Moment {
-    const ALL: [Self; 9] = [
+    /// Those of two-phase commit.
+    pub const TWO_PHASE: [Self; 9] = [
         Self::Opened,
         Self::Introduced,
         Self::Prepare,
@@ -48,9 +65,22 @@ impl Moment {
         Self::Ending,
     ];
 
+    /// Those of sagas.
+    pub const SAGA: [Self; 9] = [
+        Self::Opened,
+        Self::Recording,
+        Self::Submitted,
+        Self::Recorded,
+        Self::Acting,
+        Self::Acted,
+        Self::Compensating,
+        Self::Compensated,
+        Self::Ending,
+    ];
+
     /// A moment, and how often it has to come before it counts.
-    pub fn draw(random: &mut Random) -> (Self, u64) {
-        (random.of(&Self::ALL), random.below(3))
+    pub fn draw(random: &mut Random, moments: &[Self]) -> (Self, u64) {
+        (random.of(moments), random.below(3))
     }
 }
 
@@ -64,8 +94,8 @@ pub struct Process {
     /// Whether its log has failed it, or somebody has stopped it.
     pub troubled: AtomicBool,
     plan: Mutex<Option<(Moment, u64)>>,
-    /// Decided and durable, and how many orders were sent.
-    decided: Mutex<BTreeMap<TransactionId, u64>>,
+    /// What has come about and nothing has followed from yet, and what it counts as if it dies now.
+    open: Mutex<BTreeMap<String, Count>>,
 }
 
 impl Process {
@@ -76,8 +106,27 @@ impl Process {
             serves: AtomicBool::new(false),
             troubled: AtomicBool::new(false),
             plan: Mutex::new(plan),
-            decided: Mutex::default(),
+            open: Mutex::default(),
         })
+    }
+
+    /// What comes of it, if the process lives until then.
+    pub async fn outlives<T>(&self, done: impl IntoFuture<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.end.cancelled() => None,
+            done = done.into_future() => Some(done),
+        }
+    }
+
+    /// Until the clients are done, the time is over or the process is dead.
+    pub async fn works(&self, clients: &mut JoinSet<()>, time: Duration) {
+        let done = async {
+            while let Some(ended) = clients.join_next().await {
+                ended.unwrap();
+            }
+        };
+        let _ = self.outlives(timeout(time, done)).await;
     }
 
     pub fn is_dead(&self) -> bool {
@@ -93,7 +142,7 @@ impl Process {
     }
 
     /// Dies here, if that is what was planned. Says whether it is dead.
-    pub fn passes(&self, world: &World, moment: Moment) -> bool {
+    pub fn passes(&self, page: &Chronicle, moment: Moment) -> bool {
         let mut plan = self.plan.lock();
         let now = match &mut *plan {
             Some((planned, 0)) => *planned == moment,
@@ -106,11 +155,11 @@ impl Process {
         if now {
             *plan = None;
             drop(plan);
-            world.count(Count::KilledAtMoment);
+            page.count(Count::KilledAtMoment);
             if matches!(moment, Moment::Deciding | Moment::Handed) && !self.is_dead() {
-                world.count(Count::VotedNotDecided);
+                page.count(Count::VotedNotDecided);
             }
-            self.die(world, &format!("{moment:?}"));
+            self.die(page, &format!("{moment:?}"));
         }
         self.is_dead()
     }
@@ -119,27 +168,27 @@ impl Process {
         *self.plan.lock() = None;
     }
 
-    pub fn die(&self, world: &World, why: &str) {
+    pub fn die(&self, page: &Chronicle, why: &str) {
         if self.is_dead() {
             return;
         }
-        world.say(|| format!("process {} dies: {why}", self.number));
+        page.say(|| format!("process {} dies: {why}", self.number));
         if self.number > 0 && !self.serves.load(Ordering::Relaxed) {
-            world.count(Count::CrashInRecovery);
+            page.count(Count::CrashInRecovery);
         }
-        if self.decided.lock().values().any(|orders| *orders == 0) {
-            world.count(Count::DurableNotSent);
+        for count in self.open.lock().values() {
+            page.count(*count);
         }
         self.end.cancel();
     }
 
-    pub fn decided(&self, id: TransactionId) {
-        self.decided.lock().insert(id, 0);
+    /// This has come about, and something has to follow: if it dies before, that counts.
+    pub fn owes(&self, what: impl Display, count: Count) {
+        self.open.lock().insert(what.to_string(), count);
     }
 
-    pub fn ordered(&self, id: TransactionId) {
-        if let Some(orders) = self.decided.lock().get_mut(&id) {
-            *orders += 1;
-        }
+    /// It has followed.
+    pub fn pays(&self, what: impl Display) {
+        self.open.lock().remove(&what.to_string());
     }
 }

@@ -73,6 +73,7 @@ impl BackendErrorKind {
 
 /// A method of [`LockBackend`](super::LockBackend) or the way to it, as an error names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Verb {
     /// The constructor of a store.
     Connect,

@@ -65,14 +65,14 @@ impl<'a> Reader<'a> {
 }
 
 /// The bytes after their length; what writes them bounds them far below 64 KiB.
-pub(super) fn put_bytes_u16(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::transaction) fn put_bytes_u16(out: &mut Vec<u8>, bytes: &[u8]) {
     let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     out.extend(len.to_be_bytes());
     out.extend(bytes);
 }
 
 /// The bytes after their length; what writes them bounds them far below 4 GiB.
-pub(super) fn put_bytes_u32(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::transaction) fn put_bytes_u32(out: &mut Vec<u8>, bytes: &[u8]) {
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     out.extend(len.to_be_bytes());
     out.extend(bytes);

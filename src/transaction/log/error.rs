@@ -1,5 +1,6 @@
 //! What goes wrong with a log, and what state it leaves things in.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 
@@ -61,6 +62,18 @@ pub enum LogError {
         /// Its format.
         version: u32,
     },
+    /// The server, its tables or its user do not do, or the URL leads nowhere. No log was changed,
+    /// and no epoch raised. Mend it, and open again.
+    #[error("the log's server does not do as it is")]
+    Unfit(#[source] Box<dyn Error + Send + Sync>),
+    /// A record in the log's table makes no sense. The epoch was raised, and nobody has acted in it.
+    /// The transactions that the others tell of may not be all: restore the database, or decide what
+    /// is in doubt by hand.
+    #[error("the record {lsn} cannot be read")]
+    Unreadable {
+        /// Its number in the table.
+        lsn: i64,
+    },
     /// There is no epoch after the last one, or no segment. Nothing was changed. The log is at
     /// its end: finish what it holds with another tool, and begin a new one.
     #[error("the log's numbers are used up")]
@@ -80,6 +93,8 @@ pub enum LogError {
         #[source]
         source: io::Error,
     },
+    /// Opening again: another has opened the log since. Nothing was changed. Opening: another has
+    /// opened it meanwhile. Either way, end what this epoch does: its successor looks after it.
     /// Closing: another epoch has the log open, or none has. Nothing was changed.
     #[error("epoch {epoch} does not have the log open")]
     Superseded {
@@ -110,7 +125,7 @@ pub enum AppendError {
     /// The log is not open. *Not appended, and never will be.* Open it.
     #[error("the log is not open")]
     Closed,
-    /// An earlier append or sync failed, and this one was still waiting. *Not appended, and never
+    /// An earlier append or sync failed, and this one was still waiting; or it was refused itself. *Not appended, and never
     /// will be*, nor will anything until the log is opened again.
     #[error("the log has failed and needs to be opened again")]
     Poisoned,
@@ -170,7 +185,9 @@ pub enum Flaw {
     /// The file is not as long as it was made.
     #[error("the file's length has changed")]
     Truncated,
-    /// The seal of a clean shutdown is not whole.
+    /// The seal of a clean shutdown is not whole, and all that it seals is. If the power went
+    /// while the log was being closed, and for no other reason, write zeros over the last 512
+    /// bytes of the segment, and open it as after any crash.
     #[error("the seal cannot be read")]
     Seal,
     /// The log was shut down cleanly, and is not as it was then.
@@ -179,6 +196,12 @@ pub enum Flaw {
     /// These bytes were durable once.
     #[error("bytes that were durable cannot be read")]
     Durable,
+    /// More of what cannot be read looks like frames than any log has written: records were made
+    /// to look so. Whether it was durable was not looked for to the end. If the power went while
+    /// they were written, and for no other reason, write zeros from the offset that is told up to
+    /// the last 512 bytes of the segment, and open it as after any crash.
+    #[error("bytes that cannot be read look like too many frames")]
+    Crowded,
     /// A checksum fits, and what it covers makes no sense.
     #[error("a frame stands where it cannot")]
     Odd,
@@ -216,6 +239,8 @@ pub enum Operation {
     Remove,
     /// Starting the writer's thread.
     Spawn,
+    /// Asking a server.
+    Ask,
 }
 
 impl fmt::Display for Operation {
@@ -232,6 +257,7 @@ impl fmt::Display for Operation {
             Self::Rename => "renaming a file",
             Self::Remove => "removing a file",
             Self::Spawn => "starting the writer",
+            Self::Ask => "asking the server",
         })
     }
 }

@@ -211,10 +211,26 @@ fn read_checked(head: &mut Reader<'_>, body: &[u8]) -> Option<(Stamp, Body)> {
     (reader.is_empty() && durable < lsn).then_some((stamp, body))
 }
 
-/// What could be a frame's LSN at this offset, without a look at its checksum: a cheap sieve for
-/// those who search.
-pub(super) fn glance(bytes: &[u8], offset: usize) -> Option<Lsn> {
-    let mut reader = Reader::new(bytes.get(offset..)?);
-    let (_checksum, _rest) = (reader.u64()?, reader.u64()?);
-    reader.u64().map(Lsn)
+/// What a frame at this offset would say of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glance {
+    pub(super) lsn: Lsn,
+    pub(super) durable: Lsn,
+    /// Its length on disk, in bytes: no more than there are.
+    pub(super) len: usize,
+}
+
+/// Looks at what could be a frame, without a look at its checksum: a cheap sieve for those who
+/// search.
+pub(super) fn glance(bytes: &[u8], offset: usize) -> Option<Glance> {
+    let rest = bytes.get(offset..)?;
+    let mut reader = Reader::new(rest);
+    let _checksum = reader.u64()?;
+    let body_len = usize::try_from(reader.u32()?).ok()?;
+    let _kinds = reader.u32()?;
+    let lsn = Lsn(reader.u64()?);
+    let _epoch = reader.u64()?;
+    let durable = Lsn(reader.u64()?);
+    let len = padded(HEAD.checked_add(body_len)?);
+    (len <= rest.len()).then_some(Glance { lsn, durable, len })
 }

@@ -1,20 +1,28 @@
 //! The records that live. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::transaction::id::Epoch;
 
 use super::record::{LiveRecord, Record, Subject};
 use super::seeded::{self, Seeded};
 
-/// Records that none has ended, in the order in which they were appended.
+/// Records that none has ended.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Live {
-    /// By their number of arrival.
-    records: BTreeMap<u64, LiveRecord>,
-    subjects: HashMap<Subject, Vec<u64>>,
+    subjects: HashMap<Subject, Vec<Kept>>,
     arrived: u64,
+    len: usize,
     space: u64,
+}
+
+/// A record without its subject.
+#[derive(Clone, Debug)]
+struct Kept {
+    /// The number of its arrival.
+    number: u64,
+    epoch: Epoch,
+    payload: Vec<u8>,
 }
 
 impl Live {
@@ -32,17 +40,22 @@ impl Live {
     /// Takes a record that lived already.
     pub(super) fn carry(&mut self, live: LiveRecord) {
         self.arrived = self.arrived.saturating_add(1);
+        self.len += 1;
         self.space = self.space.saturating_add(live.record().space());
-        let numbers = self.subjects.entry(live.record().subject().clone());
-        numbers.or_default().push(self.arrived);
-        self.records.insert(self.arrived, live);
+        let epoch = live.epoch();
+        let (subject, payload) = live.into_record().into_parts();
+        self.subjects.entry(subject).or_default().push(Kept {
+            number: self.arrived,
+            epoch,
+            payload,
+        });
     }
 
     fn end(&mut self, subject: &Subject) {
-        for number in self.subjects.remove(subject).unwrap_or_default() {
-            if let Some(live) = self.records.remove(&number) {
-                self.space = self.space.saturating_sub(live.record().space());
-            }
+        for kept in self.subjects.remove(subject).unwrap_or_default() {
+            self.len -= 1;
+            let space = Record::space_for(subject, kept.payload.len());
+            self.space = self.space.saturating_sub(space);
         }
     }
 
@@ -52,10 +65,18 @@ impl Live {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.records.len()
+        self.len
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &LiveRecord> {
-        self.records.values()
+    /// Copies of them, in the order in which they were appended. O(n log n).
+    pub(super) fn in_order(&self) -> impl Iterator<Item = LiveRecord> {
+        let subjects = self.subjects.iter();
+        let records = subjects.flat_map(|(subject, kept)| kept.iter().map(move |it| (subject, it)));
+        let mut records: Vec<_> = records.collect();
+        records.sort_unstable_by_key(|(_, kept)| kept.number);
+        records.into_iter().map(|(subject, kept)| {
+            let record = Record::of_parts(subject.clone(), kept.payload.clone());
+            LiveRecord::new(kept.epoch, record)
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! A log in memory, for tests and for what need not outlive its process.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::future::ready;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ pub struct MemoryLog(Arc<Mutex<Memory>>);
 struct Memory {
     coordinator: CoordinatorId,
     epoch: u64,
+    /// The epoch that the last opening came after, if it was a reopening.
+    after: Option<Epoch>,
     open: bool,
     durable: Live,
     /// What was appended after the last forced append.
@@ -64,10 +66,10 @@ impl MemoryLog {
     /// included.
     #[must_use]
     pub fn with_space(bytes: u64) -> Self {
-        let half = |of: u64| u128::from(RandomState::new().hash_one(of));
         Self(Arc::new(Mutex::new(Memory {
-            coordinator: CoordinatorId::from_u128(half(0) << 64 | half(1)),
+            coordinator: CoordinatorId::random(),
             epoch: 0,
+            after: None,
             open: false,
             durable: Live::default(),
             pending: Vec::new(),
@@ -94,14 +96,24 @@ impl Default for MemoryLog {
 }
 
 impl Memory {
+    fn reopen(&mut self, after: Epoch) -> Result<Opened, LogError> {
+        if self.epoch != after.as_u64() && self.after != Some(after) {
+            return Err(LogError::Superseded { epoch: after });
+        }
+        let opened = self.open(0)?;
+        self.after = Some(after);
+        Ok(opened)
+    }
+
     fn open(&mut self, hint: u64) -> Result<Opened, LogError> {
         let next = self.epoch.checked_add(1).map(|next| next.max(hint));
         let epoch = next.and_then(Epoch::new).ok_or(LogError::Exhausted)?;
         self.settle();
         self.epoch = epoch.as_u64();
+        self.after = None;
         self.open = true;
         self.room = Arc::default();
-        let live = self.durable.iter().cloned().collect();
+        let live = self.durable.in_order().collect();
         let coordinator = self.coordinator;
         Ok(Opened::new(coordinator, epoch, live, Persistence::Process))
     }
@@ -128,17 +140,25 @@ impl Memory {
         keeper
     }
 
-    /// Sets so many bytes aside beside what lives and may yet live.
-    fn reserve(&self, bytes: u64) -> Result<Reservation, AppendError> {
-        let mut reserved = self.room.reserved.lock();
+    /// Whether there is room for so many bytes beside what lives, may yet live and is reserved.
+    fn fit(&self, reserved: u64, bytes: u64) -> Result<(), AppendError> {
         let used = self.durable.space().saturating_add(self.pending_space);
-        let all = used.saturating_add(*reserved).saturating_add(bytes);
+        let all = used.saturating_add(reserved).saturating_add(bytes);
         if all > self.space_max {
             return Err(AppendError::Full {
                 bytes,
                 source: None,
             });
         }
+        Ok(())
+    }
+
+    /// Sets so many bytes aside.
+    fn reserve(&self, epoch: Epoch, bytes: u64) -> Result<Reservation, AppendError> {
+        limit(bytes, RESERVATION_MAX)?;
+        self.admit(epoch)?;
+        let mut reserved = self.room.reserved.lock();
+        self.fit(*reserved, bytes)?;
         *reserved = reserved.saturating_add(bytes);
         Ok(Reservation::new(bytes, self.keeper()))
     }
@@ -153,20 +173,26 @@ impl Memory {
         let needed = records.iter().map(Record::space).sum();
         limit(needed, APPEND_SPACE_MAX)?;
         self.admit(epoch)?;
-        let mut covered = Reservation::new(0, self.keeper());
-        if let Some(space) = space {
-            covered.absorb(space);
+        let covered = space.map(|space| {
+            let mut own = Reservation::new(0, self.keeper());
+            own.absorb(space);
+            own
+        });
+        let covers = covered.as_ref().map_or(0, Reservation::bytes);
+        let reserved = *self.room.reserved.lock();
+        self.fit(reserved, needed.saturating_sub(covers))?;
+        if durability == Durability::Forced {
+            self.settle();
+            for record in records {
+                self.durable.apply(epoch, record);
+            }
+            return Ok(());
         }
-        let missing = needed.saturating_sub(covered.bytes());
-        covered.absorb(self.reserve(missing)?);
         let records = records.into_iter().map(|record| (epoch, record));
         self.pending.extend(records);
         self.pending_space = self.pending_space.saturating_add(needed);
-        let full = self.pending.len() >= PENDING_MAX;
-        match durability {
-            Durability::Forced => self.settle(),
-            Durability::Unforced if full => self.settle(),
-            Durability::Unforced => {}
+        if self.pending.len() >= PENDING_MAX {
+            self.settle();
         }
         Ok(())
     }
@@ -177,6 +203,10 @@ impl TransactionLog for MemoryLog {
         Box::pin(async move { self.0.lock().open(hint) })
     }
 
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+        Box::pin(async move { self.0.lock().reopen(after) })
+    }
+
     fn append(
         &self,
         epoch: Epoch,
@@ -184,16 +214,13 @@ impl TransactionLog for MemoryLog {
         durability: Durability,
         space: Option<Reservation>,
     ) -> BoxFuture<'_, Result<(), AppendError>> {
-        Box::pin(async move { self.0.lock().append(epoch, records, durability, space) })
+        let appended = self.0.lock().append(epoch, records, durability, space);
+        Box::pin(ready(appended))
     }
 
     fn reserve(&self, epoch: Epoch, bytes: u64) -> BoxFuture<'_, Result<Reservation, AppendError>> {
-        Box::pin(async move {
-            limit(bytes, RESERVATION_MAX)?;
-            let memory = self.0.lock();
-            memory.admit(epoch)?;
-            memory.reserve(bytes)
-        })
+        let reserved = self.0.lock().reserve(epoch, bytes);
+        Box::pin(ready(reserved))
     }
 
     fn close(&self, epoch: Epoch) -> BoxFuture<'_, Result<(), LogError>> {

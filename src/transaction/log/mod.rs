@@ -2,7 +2,8 @@
 //!
 //! A log keeps [`Record`]s of [`Subject`]s and gives them no meaning. A record lives until its
 //! subject ends; what lives is given back whenever the log is opened, however long ago it was
-//! written. [`FileLog`] keeps them in a directory, [`MemoryLog`] in memory.
+//! written. [`FileLog`] keeps them in a directory, `PostgresLog`, behind the feature `postgres`, in a
+//! database, [`MemoryLog`] in memory.
 //!
 //! ```
 //! use tripod::transaction::TransactionId;
@@ -27,6 +28,28 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # How it grows
+//!
+//! With what is unfinished, and not with time: a record is dropped when its subject ends. What is
+//! remembered of sagas that are over is bounded by their retention. [`FileLog`] writes segments one
+//! after the other, carries what lives into a fresh one, and deletes the others; a log that keeps
+//! growing has transactions that are parked, or a participant that is away. A full log refuses new
+//! work and takes the decisions of what has begun.
+//!
+//! # Writing one
+//!
+//! The law stands at [`TransactionLog`]; the feature `conformance` tests it. What is easily got wrong:
+//!
+//! 1. *Durable is durable.* Whoever is told that a forced append is done tells others that it
+//!    committed. A failed sync may have dropped what it was to write: refuse all further appends
+//!    until the log is opened again.
+//! 2. *An append that is not known is unknown.* Only what certainly will never be in the log is a
+//!    definite error.
+//! 3. *The epoch is raised before anything is read*, by compare-and-set, and every append is checked
+//!    against it in the step that writes. A process that was paused appends after its successor has
+//!    opened, or not at all.
+//! 4. *What was reserved is there.* A decision must not fail for want of room.
 
 mod bytes;
 #[cfg(feature = "conformance")]
@@ -34,8 +57,12 @@ pub mod conformance;
 mod error;
 mod file;
 mod frame;
+mod front;
+mod ledger;
 mod live;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 mod reservation;
 mod scan;
@@ -50,13 +77,21 @@ use crate::future::BoxFuture;
 
 use super::id::{CoordinatorId, Epoch};
 
-pub(in crate::transaction) use bytes::Reader;
+pub(in crate::transaction) use bytes::{Reader, put_bytes_u16, put_bytes_u32};
 pub use error::{AppendError, Flaw, LogError, Operation, RecordError};
 pub use file::{FileLog, FileLogOptions, LogWriter};
 pub use frame::FORMAT_VERSION;
 pub use memory::MemoryLog;
+#[cfg(feature = "postgres")]
+pub use postgres::{ConnectPostgresLog, LogName, LogNameError, MigratePostgresLog, PostgresLog};
 pub use record::{LiveRecord, Record, Subject, SubjectKey};
 pub use reservation::{Reservation, SpaceKeeper};
+#[cfg(test)]
+#[allow(
+    unused_imports,
+    reason = "the test of the seeded faults is a program that has these sources as its own"
+)]
+pub(crate) use seeded::{Seeded, with};
 pub use storage::{Directory, Storage, StorageFile, StorageLock};
 
 /// The most [space](Record::space) of one append, in bytes: 4 MiB.
@@ -102,6 +137,15 @@ pub trait TransactionLog: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The log is not open. The epoch may have been used up; nobody has acted in it.
     fn open(&self, hint: u64) -> BoxFuture<'_, Result<Opened, LogError>>;
+
+    /// Opens the log again, as [`open`](Self::open) with a hint of 0 does, if nobody else has opened
+    /// it since the epoch `after`. A reopening after the same epoch was not somebody else's: its
+    /// answer may have been lost. Creates no log. For whoever had the log open in that epoch.
+    ///
+    /// # Errors
+    /// [`LogError::Superseded`] if somebody else has opened it: no epoch is used up, and whoever has
+    /// the log open has it still. Any other error is one of [`open`](Self::open).
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>>;
 
     /// Appends these records, all or none, in their order, after all appends that were confirmed
     /// before. A forced append returns when it is durable. One that is not forced may return
@@ -226,6 +270,10 @@ macro_rules! forward {
         impl<L: TransactionLog + ?Sized> TransactionLog for $pointer<L> {
             fn open(&self, hint: u64) -> BoxFuture<'_, Result<Opened, LogError>> {
                 (**self).open(hint)
+            }
+
+            fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+                (**self).reopen(after)
             }
 
             fn append(

@@ -1,6 +1,7 @@
 //! What a log keeps: records, each of a subject.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
@@ -10,7 +11,7 @@ use super::error::RecordError;
 use super::frame;
 
 /// What records are about. The log gives it no meaning: it compares, and keeps apart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// A transaction in two phases.
     Transaction(TransactionId),
@@ -52,10 +53,18 @@ impl SubjectKey {
     /// [`RecordError::KeyTooLong`].
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, RecordError> {
         let bytes = bytes.as_ref();
-        if bytes.len() > Self::LEN_MAX {
-            return Err(RecordError::KeyTooLong { len: bytes.len() });
+        Self::check(bytes.len()).map(|()| Self(bytes.into()))
+    }
+
+    pub(in crate::transaction) fn shared(bytes: Arc<[u8]>) -> Result<Self, RecordError> {
+        Self::check(bytes.len()).map(|()| Self(bytes))
+    }
+
+    fn check(len: usize) -> Result<(), RecordError> {
+        if len > Self::LEN_MAX {
+            return Err(RecordError::KeyTooLong { len });
         }
-        Ok(Self(bytes.into()))
+        Ok(())
     }
 
     /// Its bytes.
@@ -135,6 +144,19 @@ impl Record {
         frame::len_for(body)
     }
 
+    /// One whose payload is known to fit.
+    pub(super) fn of_parts(subject: Subject, payload: Vec<u8>) -> Self {
+        Self {
+            subject,
+            payload,
+            ends: false,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Subject, Vec<u8>) {
+        (self.subject, self.payload)
+    }
+
     /// Writes it: whether it ends (1), family (1), key's length (2) and bytes, payload's length
     /// (4) and bytes.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
@@ -186,7 +208,7 @@ impl Subject {
         }
     }
 
-    fn put(&self, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
         match self {
             Self::Transaction(id) => {
                 out.push(TRANSACTION);
@@ -206,7 +228,7 @@ impl Subject {
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let family = reader.u8()?;
         let bytes = reader.bytes_u16()?;
         match family {
@@ -220,6 +242,16 @@ impl Subject {
             SAGA => SubjectKey::new(bytes).ok().map(Self::Saga),
             FACT => SubjectKey::new(bytes).ok().map(Self::Fact),
             _ => None,
+        }
+    }
+}
+
+/// Of one family, mostly: it tells nothing.
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Transaction(id) => id.hash(state),
+            Self::Saga(key) | Self::Fact(key) => state.write(&key.0),
         }
     }
 }

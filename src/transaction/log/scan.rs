@@ -5,10 +5,12 @@ use crate::transaction::id::Epoch;
 
 use super::bytes::len_u64;
 use super::error::Flaw;
-use super::frame::{self, Body, Frame, Lsn, NoFrame, Place};
+use super::frame::{self, Body, Frame, Glance, Lsn, NoFrame, Place};
 use super::live::Live;
 use super::seeded::{self, Seeded};
-use super::segment::{HEADER, SEAL, Seal, SegmentName, check_header, frames_end, read_seal};
+use super::segment::{
+    HEADER, SEAL, Seal, SegmentName, check_header, frames_end, is_torn, read_seal,
+};
 
 /// What the segment leaves to whoever opens the log.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub(super) struct Scan {
     pub(super) live: Live,
     /// The first LSN that no frame has: what comes from there on is void.
     pub(super) cut: Lsn,
-    /// Where a torn tail begins, in bytes from the start of the segment.
+    /// Where a torn tail or a torn seal begins, in bytes from the start of the segment.
     pub(super) torn: Option<u64>,
     pub(super) sealed: bool,
 }
@@ -44,21 +46,26 @@ pub(super) fn scan(bytes: &[u8], name: SegmentName) -> Result<Scan, Wound> {
     let (frames, sector) = bytes
         .split_at_checked(frames_end)
         .ok_or(wound(0, Flaw::Truncated))?;
-    let seal = read_seal(sector, name).map_err(|flaw| wound(frames_end, flaw))?;
     let place = Place::new(name.coordinator, name.number);
     let mut walk = Walk::begin(frames, place)?;
     walk.go_on()?;
     let clean = is_zero(frames, walk.offset);
+    let seal = read_seal(sector, name);
+    let mut torn = (!clean).then_some(walk.offset);
     match seal {
-        Some(_) if seeded::has(Seeded::IgnoresTheSeal) => {}
-        Some(seal) => walk.check_seal(seal, clean)?,
-        None if clean || seeded::has(Seeded::CutsWithoutALook) => {}
-        None => walk.check_tail()?,
+        Ok(Some(_)) | Err(_) if seeded::has(Seeded::IgnoresTheSeal) => {}
+        Ok(Some(seal)) => walk.check_seal(seal, clean)?,
+        Ok(None) if clean || seeded::has(Seeded::CutsWithoutALook) => {}
+        Ok(None) => walk.check_tail().map(drop)?,
+        // It is written when all frames are durable.
+        Err(_) if !clean => return Err(walk.wound(Flaw::Sealed)),
+        Err(_) if is_torn(sector, walk.seal(), name) => torn = Some(frames_end),
+        Err(flaw) => return Err(wound(frames_end, flaw)),
     }
     Ok(Scan {
         epoch: walk.epoch,
-        torn: (!clean).then(|| len_u64(walk.offset)),
-        sealed: seal.is_some(),
+        torn: torn.map(len_u64),
+        sealed: matches!(seal, Ok(Some(_))),
         cut: walk.next,
         live: walk.live,
     })
@@ -150,46 +157,66 @@ impl<'a> Walk<'a> {
         wound(self.offset, flaw)
     }
 
+    /// The seal of these frames.
+    fn seal(&self) -> Seal {
+        Seal {
+            lsn: Lsn(self.next.0.saturating_sub(1)),
+            end: len_u64(self.offset),
+        }
+    }
+
     /// After a seal there is nothing but what it tells of.
     fn check_seal(&self, seal: Seal, clean: bool) -> Result<(), Wound> {
-        let whole = seal.lsn.next() == self.next && seal.end == len_u64(self.offset);
-        if whole && clean {
+        if seal == self.seal() && clean {
             return Ok(());
         }
         Err(self.wound(Flaw::Sealed))
     }
 
-    /// A frame further on that was written when the bad one was durable makes it damage.
-    fn check_tail(&self) -> Result<(), Wound> {
-        let mut offset = self.offset;
-        while let Some(at) = offset.checked_add(8).filter(|at| *at < self.frames.len()) {
-            offset = at;
-            let Some(lsn) = frame::glance(self.frames, at) else {
-                break;
+    /// A frame further on that was written when the bad one was durable makes it damage. Answers
+    /// how many bytes were summed up to see that there is none.
+    ///
+    /// Frames do not overlap, so those that a log wrote are together no longer than the tail. What
+    /// users put into records may look like many that do: they are looked at up to a bound.
+    fn check_tail(&self) -> Result<usize, Wound> {
+        let tail = self.frames.len().saturating_sub(self.offset);
+        let mut summed = 0_usize;
+        let further = (self.offset..self.frames.len()).step_by(8).skip(1);
+        for at in further {
+            let Some(found) = frame::glance(self.frames, at) else {
+                continue;
             };
-            if !self.plausible(lsn) {
+            if !self.tells(found) {
                 continue;
             }
+            summed = summed.saturating_add(found.len);
+            if summed > tail.saturating_mul(TAILS_SUMMED) {
+                return Err(self.wound(Flaw::Crowded));
+            }
             match frame::read(self.frames, at, self.place) {
-                Ok(later) if later.stamp.durable >= self.next => {
-                    return Err(self.wound(Flaw::Durable));
-                }
+                Ok(_) => return Err(self.wound(Flaw::Durable)),
                 Err(NoFrame::Newer { version }) => {
                     let version = u32::from(version);
                     return Err(wound(at, Flaw::Newer { version }));
                 }
-                Ok(_) | Err(NoFrame::Bad | NoFrame::Odd) => {}
+                Err(NoFrame::Bad | NoFrame::Odd) => {}
             }
         }
-        Ok(())
+        Ok(summed)
     }
 
-    /// Whether a frame of this LSN can stand behind the bad one: no more than fit in between.
-    fn plausible(&self, lsn: Lsn) -> bool {
+    /// Whether a frame like this could stand behind the bad one, with an LSN of no more frames than
+    /// fit in between, and would say that the bad one was durable.
+    fn tells(&self, found: Glance) -> bool {
         let most = len_u64(self.frames.len() / frame::HEAD);
-        lsn > self.next && lsn.0.saturating_sub(self.next.0) <= most
+        let fits = found.lsn > self.next && found.lsn.0.saturating_sub(self.next.0) <= most;
+        fits && (self.next..found.lsn).contains(&found.durable)
     }
 }
+
+/// As often as its length, the bytes of a tail are summed up at most. Once would do for what a log
+/// has written; the rest is for what a disk has made of it.
+const TAILS_SUMMED: usize = 4;
 
 fn flaw(no: NoFrame) -> Flaw {
     match no {
@@ -203,3 +230,91 @@ fn flaw(no: NoFrame) -> Flaw {
 
 /// The least length of a segment: header, an opened frame and the sector of the seal.
 pub(super) const OVERHEAD: u64 = (HEADER + frame::HEAD + 16 + SEAL) as u64;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests know what they made")]
+mod tests {
+    use super::*;
+    use crate::transaction::id::CoordinatorId;
+    use crate::transaction::log::frame::Stamp;
+    use crate::transaction::log::{Record, Subject, SubjectKey};
+
+    const LEN: usize = 256 << 10;
+
+    /// The frames of a segment that ends in this, from where the first frame is not one.
+    fn checked(tail: impl Fn(Place, &mut Vec<u8>)) -> Result<usize, Wound> {
+        let place = Place::new(CoordinatorId::from_u128(7), 1);
+        let mut frames = vec![0; HEADER];
+        let body = Body::Opened {
+            cut: Lsn(NEXT.0 - 1),
+            carried: 0,
+        };
+        frame::put(&mut frames, 0, place, stamp(NEXT.0 - 1, NEXT.0 - 2), &body);
+        tail(place, &mut frames);
+        frames.resize(LEN, 0);
+        let mut walk = Walk::begin(&frames, place).unwrap();
+        walk.go_on().unwrap();
+        assert_eq!(walk.next, NEXT);
+        walk.check_tail()
+    }
+
+    /// An LSN that is the head of a frame of 128 KiB, too.
+    const NEXT: Lsn = Lsn(128 << 10 << 32);
+
+    fn stamp(lsn: u64, durable: u64) -> Stamp {
+        Stamp {
+            lsn: Lsn(lsn),
+            epoch: Epoch::new(1).unwrap(),
+            durable: Lsn(durable),
+        }
+    }
+
+    /// Puts words from nearly each of which a frame seems to begin.
+    fn crowd(frames: &mut Vec<u8>) {
+        for count in (1..5000).rev().cycle() {
+            if frames.len() >= LEN {
+                return;
+            }
+            frames.extend((NEXT.0 + count).to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn a_tail_made_of_what_looks_like_frames_is_given_up_after_some_of_it() {
+        // Counted as they would all be summed up, to see that the tail is what it says.
+        let place = Place::new(CoordinatorId::from_u128(7), 1);
+        let mut frames = vec![0; HEADER];
+        crowd(&mut frames);
+        let walk = Walk {
+            frames: &frames,
+            place,
+            epoch: Epoch::new(1).unwrap(),
+            live: Live::default(),
+            offset: HEADER,
+            next: NEXT,
+        };
+        let all = (HEADER..LEN).step_by(8);
+        let found = all.filter_map(|at| frame::glance(&frames, at));
+        let found = found.filter(|found| walk.tells(*found));
+        let summed: usize = found.map(|found| found.len).sum();
+        assert!(summed > LEN * 1000, "{summed} is not much");
+        let given_up = checked(|_, frames| crowd(frames)).unwrap_err();
+        assert_eq!(given_up.flaw, Flaw::Crowded);
+    }
+
+    #[test]
+    fn a_torn_batch_is_summed_up_once_at_most() {
+        let summed = checked(|place, frames| {
+            let first = frames.len();
+            for number in 1..100 {
+                let saga = Subject::Saga(SubjectKey::new("saga").unwrap());
+                let body = Body::Appended(vec![Record::new(saga, vec![1; 2000]).unwrap()]);
+                let stamp = stamp(NEXT.0 + number, NEXT.0);
+                frame::put(frames, 0, place, stamp, &body);
+            }
+            // They do not stand where they were written.
+            frames.splice(first..first, [0; 40]);
+        });
+        assert!((LEN / 2..LEN).contains(&summed.unwrap()), "{summed:?}");
+    }
+}

@@ -3,7 +3,7 @@
 
 /// What the log does wrong. Each stands at the one place where it would be done right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seeded {
+pub(crate) enum Seeded {
     /// A frame counts whatever its checksum, unless that is zero.
     ChecksNothing,
     /// A forced append is answered before its sync.
@@ -44,7 +44,7 @@ pub(super) const fn has(_: Seeded) -> bool {
 }
 
 #[cfg(test)]
-pub(super) use switch::has;
+pub(crate) use switch::{has, with};
 
 #[cfg(test)]
 mod switch {
@@ -57,19 +57,16 @@ mod switch {
     }
 
     /// Whether the log of this thread does this wrong.
-    pub(in super::super) fn has(fault: Seeded) -> bool {
+    pub(crate) fn has(fault: Seeded) -> bool {
         SEEDED.get() == Some(fault)
     }
 
     /// The log of this thread does this wrong while that runs.
-    pub(in super::super) fn with<T>(fault: Seeded, run: impl FnOnce() -> T) -> T {
+    #[allow(dead_code, reason = "as where the log names it")]
+    pub(crate) fn with<T>(fault: Seeded, run: impl FnOnce() -> T) -> T {
         SEEDED.set(Some(fault));
         let answer = run();
         SEEDED.set(None);
         answer
     }
 }
-
-#[cfg(test)]
-#[path = "../../../tests/transaction/log/seeded.rs"]
-mod caught;

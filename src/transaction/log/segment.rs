@@ -3,6 +3,29 @@
 //! A segment is a header (64 bytes), frames, zeros, and a last sector of 512 bytes, which is zero
 //! or holds the seal. It gets its name only after all that it has to say about the segments
 //! before it is durable, so a segment that has its name and does not begin well is damaged.
+//!
+//! # A seal that is not whole
+//!
+//! The seal is written once all frames are durable. So whatever but zeros stands in its sector,
+//! the frames must be whole, and end in zeros. If they are, they say what the seal had to be, and a
+//! sector that is not as it had to be was either torn by a loss of power while it was written, or
+//! has changed since.
+//!
+//! Nothing can tell these two apart for certain. A loss of power may leave any bytes of what was
+//! not synced, also those of a whole seal with one bit flipped; and that is what the flip of a bit
+//! leaves later. More writes do not help: whichever is the last before a shutdown returns, a loss
+//! of power may leave of it what later damage may leave. So the line is drawn by what disks do:
+//!
+//! * Torn: each aligned word of 8 bytes is as it had to be, or zero as before the write. The frames
+//!   are whole, nobody was told that the log is shut down, and it opens as after any crash.
+//! * Damage: anything else, and what differs by one bit only. That may be a word with a single bit
+//!   that was not written, and a seal that was garbled rather than torn is damage as well. But no
+//!   flipped bit makes a log that was shut down pass for one that was not. Words of the seal that
+//!   become zero later do, and cost nothing: the frames are there that the rest of it tells of.
+//!
+//! The way out of the latter, for a person who knows that the power went during the shutdown:
+//! [`Flaw::Seal`] is told only where all frames are whole. Zeros over the last 512 bytes of the
+//! segment make it one that was not shut down.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -142,6 +165,22 @@ pub(super) fn read_seal(sector: &[u8], name: SegmentName) -> Result<Option<Seal>
     }
 }
 
+/// Whether a loss of power may have left this while the seal was written over zeros.
+pub(super) fn is_torn(sector: &[u8], written: Seal, name: SegmentName) -> bool {
+    let whole = seal(written, name);
+    let words = sector.chunks(WORD).zip(whole.chunks(WORD));
+    let torn =
+        |(found, written): (&[u8], &[u8])| found == written || found.iter().all(|byte| *byte == 0);
+    let bytes = sector.iter().zip(&whole);
+    let flipped: u32 = bytes
+        .map(|(found, written)| (found ^ written).count_ones())
+        .sum();
+    sector.len() == whole.len() && words.into_iter().all(torn) && flipped != 1
+}
+
+/// What is written whole or not at all, in bytes, whatever becomes of a sector.
+const WORD: usize = 8;
+
 /// Where a segment's frames must end at the latest: before the sector of the seal.
 pub(super) fn frames_end(file_len: usize) -> usize {
     file_len.saturating_sub(SEAL)
@@ -198,6 +237,37 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(read_seal(&bad, name()), Err(Flaw::Seal), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_seal_without_some_words_is_torn_and_one_with_other_bits_is_not() {
+        // Each of these words has a single bit.
+        let written = Seal {
+            lsn: Lsn(8),
+            end: 1024,
+        };
+        let whole = seal(written, name());
+        for kept in 1..whole.len() / WORD {
+            let (mut first, mut last) = (whole.clone(), whole.clone());
+            first[kept * WORD..].fill(0);
+            last[..kept * WORD].fill(0);
+            for torn in [first, last] {
+                assert_eq!(torn != whole, is_torn(&torn, written, name()), "{kept}");
+                let other = Seal {
+                    lsn: Lsn(9),
+                    ..written
+                };
+                let same = is_torn(&torn, other, name());
+                // What tells the two apart may be what is missing.
+                assert!(!same || torn[8..16] == [0; 8], "{kept}");
+            }
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut bad = whole.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_torn(&bad, written, name()), "bit {bit}");
+        }
+        assert!(!is_torn(&whole[WORD..], written, name()));
     }
 
     #[test]

@@ -66,14 +66,15 @@ pub struct StaleLog {
     pub opened: Epoch,
 }
 
-/// The branch can never work: it is settled, or below the watermark. Nothing was done.
+/// The branch can never work: it is settled, below the watermark, or of an epoch before the highest
+/// seen. Nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("branch {0} is settled")]
+#[error("branch {0} is settled, or of an epoch that is over")]
 pub struct Settled(pub BranchId);
 
 impl Ledger {
     /// Takes note that a coordinator's log was opened. From here on, one-phase commits of earlier
-    /// epochs are fenced off. The same `opening` may say so again.
+    /// epochs are fenced off, and no branch of theirs begins. The same `opening` may say so again.
     ///
     /// # Errors
     /// [`StaleLog`] at an epoch not above all that were seen. Nothing changes.
@@ -109,13 +110,22 @@ impl Ledger {
     /// [`Settled`] where it can never be.
     pub fn work(&mut self, branch: BranchId, read_only: bool) -> Result<(), Settled> {
         match self.rows.get(&branch) {
-            None | Some(Row::Working { .. }) if !self.is_over(branch) => {
+            None | Some(Row::Working { .. })
+                if !self.is_over(branch) && !self.is_fenced(branch) =>
+            {
                 self.rows.insert(branch, Row::Working { read_only });
                 Ok(())
             }
             None | Some(Row::Working { .. } | Row::Prepared | Row::Committed | Row::Excluded) => {
                 Err(Settled(branch))
             }
+        }
+    }
+
+    /// Takes note that a branch has changed something, if it works.
+    pub(super) fn change(&mut self, branch: BranchId) {
+        if let Some(Row::Working { read_only }) = self.rows.get_mut(&branch) {
+            *read_only = false;
         }
     }
 

@@ -1,4 +1,20 @@
 //! The trait that every participant implements, and the participants of this crate.
+//!
+//! # Writing one
+//!
+//! Ask three things of what is to take part. Can it promise to commit, and keep the promise through a
+//! crash? If it cannot, it can be a [service that reserves](tcc), or a step of a
+//! [saga](super::saga), and no participant. Can it write a row of yours in the transaction of the
+//! branch? That row is what proves, later, what the branch did. Can it list what it has prepared? If
+//! not, say so by [`lists`](Participant::lists), and pay a forced record for each branch.
+//!
+//! 1. Keep a row for each branch, by its [`BranchId`], and one for each coordinator, with its highest
+//!    epoch and its watermark. [`Ledger`] says which row turns into which, and what is answered.
+//! 2. Take every answer from the store as it is. What times out, breaks off or is not known is
+//!    [`ParticipantError::Unknown`], and never a no: the coordinator asks again.
+//! 3. Give each call a time of its own, and let it be dropped at any await.
+//! 4. What blocks is adapted by [`Blocking`]; the example `bank_transfer` writes one over files.
+//! 5. Run the suite of the feature `conformance` over it, then kill it at every step.
 
 mod blocking;
 #[cfg(feature = "conformance")]
@@ -6,16 +22,17 @@ pub mod conformance;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod connection;
 mod error;
+mod forward;
 mod ledger;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+pub mod tcc;
 mod vote;
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::future::BoxFuture;
 
@@ -29,6 +46,7 @@ pub use blocking::{Blocking, BlockingEnlist, BlockingParticipant};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use connection::SqlConnection;
 pub use error::{ParticipantError, ParticipantOpenError};
+pub(in crate::transaction) use forward::requests;
 pub use ledger::{Ledger, Reply, Row, Settled, StaleLog};
 pub use memory::{MemoryBranch, MemoryError, MemoryParticipant};
 #[cfg(feature = "mysql")]
@@ -166,7 +184,8 @@ pub trait Enlist: Participant {
     /// commit was asked for is refused, and nothing comes of it.
     type Branch: Send;
 
-    /// Begins a branch. One that is settled, or below the watermark, is refused.
+    /// Begins a branch. One that is settled, or below the watermark, is refused. So is one of an
+    /// epoch before the highest seen of its coordinator: nobody is left who would end it.
     ///
     /// # Errors
     /// The branch may work; it is aborted.
@@ -211,80 +230,3 @@ impl Opening {
         self.nonce
     }
 }
-
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[deny(clippy::missing_trait_methods)]
-        impl<P: Participant + ?Sized> Participant for $pointer<P> {
-            fn name(&self) -> &ParticipantName {
-                (**self).name()
-            }
-
-            fn persistence(&self) -> Persistence {
-                (**self).persistence()
-            }
-
-            fn lists(&self) -> bool {
-                (**self).lists()
-            }
-
-            fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
-                (**self).open(opening)
-            }
-
-            fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
-                (**self).prepare(branch)
-            }
-
-            fn commit_one_phase(
-                &self,
-                branch: BranchId,
-            ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-                (**self).commit_one_phase(branch)
-            }
-
-            fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-                (**self).commit(branch)
-            }
-
-            fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-                (**self).abort(branch)
-            }
-
-            fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-                (**self).settle(branch)
-            }
-
-            fn in_doubt(
-                &self,
-                coordinator: CoordinatorId,
-                before: Epoch,
-            ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
-                (**self).in_doubt(coordinator, before)
-            }
-
-            fn forget(
-                &self,
-                coordinator: CoordinatorId,
-                watermark: (Epoch, u64),
-            ) -> BoxFuture<'_, Result<(), ParticipantError>> {
-                (**self).forget(coordinator, watermark)
-            }
-        }
-
-        #[deny(clippy::missing_trait_methods)]
-        impl<P: Enlist + ?Sized> Enlist for $pointer<P> {
-            type Branch = P::Branch;
-
-            fn work(
-                &self,
-                branch: BranchId,
-            ) -> BoxFuture<'_, Result<Self::Branch, ParticipantError>> {
-                (**self).work(branch)
-            }
-        }
-    };
-}
-
-forward!(Arc);
-forward!(Box);

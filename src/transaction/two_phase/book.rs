@@ -225,10 +225,22 @@ impl Book {
     /// of those may go.
     #[must_use]
     pub fn watermark(&self) -> (Epoch, u64) {
-        let open = self.transactions().map(Transaction::id);
-        let open = open.chain(self.broken.iter().copied());
+        // The first is the oldest: all are of one coordinator.
+        let open = self.transactions().next().map(Transaction::id);
+        let open = open.into_iter().chain(self.broken());
         let oldest = open.map(|id| (id.epoch(), id.sequence())).min();
         oldest.unwrap_or((self.epoch, self.begun))
+    }
+
+    /// Those of which nothing is said and nothing done: their records contradict each other, or
+    /// cannot be read.
+    pub fn broken(&self) -> impl Iterator<Item = TransactionId> {
+        self.broken.iter().copied()
+    }
+
+    /// The records of a broken transaction are no longer in the log.
+    pub fn discard(&mut self, id: TransactionId) {
+        self.broken.remove(&id);
     }
 }
 

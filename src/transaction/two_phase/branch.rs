@@ -80,6 +80,7 @@ pub enum Progress {
 
 /// Why a branch waits for an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ParkReason {
     /// It did something else than was decided, and nobody can undo that but a human.
     Heuristic(Outcome),

@@ -135,6 +135,7 @@ pub enum Answer {
 
 /// Why a transaction was aborted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AbortReason {
     /// The caller asked for it.
     Asked,
@@ -173,6 +174,7 @@ pub enum AbortReason {
 
 /// Why something that was asked for cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Refusal {
     /// There are as many branches as there can be.
     Full,
@@ -225,4 +227,13 @@ impl fmt::Display for Event {
             Self::Recover => f.write_str("recovery"),
         }
     }
+}
+
+/// One after the other.
+pub(super) fn and_then(mut first: Vec<Action>, then: Vec<Action>) -> Vec<Action> {
+    if first.is_empty() {
+        return then;
+    }
+    first.extend(then);
+    first
 }

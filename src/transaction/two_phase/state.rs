@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::branch::{Branch, Progress};
-use super::event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution};
+use super::event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution, and_then};
 use super::phase::{Decision, Phase};
 use super::record::{NamedBranch, Record, RecordKind};
 use super::table::{Reception, reception};
@@ -307,9 +307,8 @@ impl Transaction {
     /// Fixes the decision, and tells it.
     pub(super) fn decide(&mut self, decision: Decision) -> Vec<Action> {
         self.phase = Phase::Settling(decision);
-        let mut actions = self.tell();
-        actions.extend(self.finish());
-        actions
+        let told = self.tell();
+        and_then(told, self.finish())
     }
 
     /// All branches, as records name them.

@@ -9,17 +9,18 @@ mod waiting;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 use tripod::lock::{
     Claimed, Enqueued, EtcdBackend, Grant, HolderId, LockBackend, LockName, Locks, Mode, Permits,
     Request,
 };
 
+use crate::scenario::{HANGS, connected};
 use crate::server::etcd::EtcdServer;
 use crate::server::wire::Wire;
 
 async fn backend(server: &EtcdServer) -> EtcdBackend {
-    EtcdBackend::connect(server.url()).await.unwrap()
+    connected(|| EtcdBackend::connect(server.url())).await
 }
 
 async fn locks(server: &EtcdServer) -> Locks {
@@ -30,13 +31,13 @@ async fn locks(server: &EtcdServer) -> Locks {
 async fn wired(server: &EtcdServer) -> (Wire, EtcdBackend) {
     let wire = Wire::to(server.port()).await;
     let url = format!("http://127.0.0.1:{}", wire.port());
-    let backend = EtcdBackend::connect(&url).await.unwrap();
+    let backend = connected(|| EtcdBackend::connect(&url)).await;
     (wire, backend)
 }
 
-/// A wish of a new id for the lock `a`, with a lease of 5 s.
+/// A wish of a new id for the lock `a`, with a lease that outlasts a test's pauses.
 fn request(id: u64) -> Request {
-    lasting(id, 5)
+    lasting(id, 30)
 }
 
 /// The same with a lease of as many seconds.
@@ -77,11 +78,13 @@ async fn claims(backend: &EtcdBackend, request: &Request) -> Grant {
     grant
 }
 
-/// Looks until it is so, for as long as this.
-async fn within(time: Duration, what: &str, so: impl AsyncFn() -> bool) {
-    let began = Instant::now();
-    while !so().await {
-        assert!(began.elapsed() < time, "not within {time:?}: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
+/// Looks until it is so.
+async fn until(what: &str, so: impl AsyncFn() -> bool) {
+    let looking = async {
+        while !so().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let looked = timeout(HANGS, looking).await;
+    assert!(looked.is_ok(), "it does not come to pass that {what}");
 }

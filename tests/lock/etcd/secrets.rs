@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tripod::lock::{BackendErrorKind, EtcdBackend, Locks, Loss, Tls};
 
-use super::within;
+use super::until;
+use crate::scenario::{HANGS, connected, settled, until_waiting};
 use crate::server::certificates::Certificates;
 use crate::server::etcd::EtcdServer;
 use crate::told::{Ear, told};
@@ -15,15 +16,15 @@ async fn works(one: &Locks, other: &Locks) {
     let guard = one.acquire("a").await.unwrap();
     assert!(other.try_acquire("a").await.unwrap().is_none());
     let waiter = tokio::spawn(other.acquire("a").into_future());
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until_waiting(one, "a", 1).await;
     assert!(guard.release().await.unwrap());
-    let next = timeout(Duration::from_secs(20), waiter).await;
+    let next = timeout(HANGS, waiter).await;
     let next = next.unwrap().unwrap().unwrap();
-    let unrenewed = one.acquire("b").ttl(Duration::from_secs(2)).renew(false);
+    let unrenewed = one.acquire("b").ttl(Duration::from_secs(4)).renew(false);
     let unrenewed = unrenewed.await.unwrap();
-    let lost = timeout(Duration::from_secs(20), unrenewed.lost()).await;
+    let lost = timeout(HANGS, unrenewed.lost()).await;
     assert_eq!(lost.unwrap(), Loss::Expired);
-    let next_of_lost = timeout(Duration::from_secs(20), other.acquire("b").into_future()).await;
+    let next_of_lost = timeout(HANGS, other.acquire("b").into_future()).await;
     drop(next_of_lost.unwrap().unwrap());
     assert!(next.release().await.unwrap());
 }
@@ -37,15 +38,16 @@ async fn tls_keeps_out_whom_the_authority_does_not_vouch_for() {
     let server = EtcdServer::start_tls(false).await;
     let tls = tls(server.certificates());
     let connect = || EtcdBackend::connect(server.url());
-    let (one, other) = (connect().tls(tls.clone()).await, connect().tls(tls).await);
-    works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
+    let trusting = || connect().tls(tls.clone());
+    let (one, other) = (connected(trusting).await, connected(trusting).await);
+    works(&Locks::new(one), &Locks::new(other)).await;
     // The system's authorities do not know it, nor do others.
     let stranger = self::tls(&Certificates::new());
-    for refused in [
-        connect(),
-        connect().tls(Tls::new()),
-        connect().tls(stranger),
-    ] {
+    for tls in [None, Some(Tls::new()), Some(stranger)] {
+        let refused = settled(|| match tls.clone() {
+            None => connect(),
+            Some(tls) => connect().tls(tls),
+        });
         let error = refused.await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
     }
@@ -66,8 +68,9 @@ async fn a_server_that_asks_for_a_certificate_is_shown_ours() {
         .clone()
         .with_identity(read(certificates.certificate()), read(certificates.key()));
     let connect = |tls| EtcdBackend::connect(server.url()).tls(tls);
-    let (one, other) = (connect(ours.clone()).await, connect(ours).await);
-    works(&Locks::new(one.unwrap()), &Locks::new(other.unwrap())).await;
+    let identified = || connect(ours.clone());
+    let (one, other) = (connected(identified).await, connected(identified).await);
+    works(&Locks::new(one), &Locks::new(other)).await;
     let error = connect(tls).await.unwrap_err();
     assert!(error.kind().is_definite(), "{}", told(&error));
 }
@@ -81,25 +84,29 @@ async fn users_are_asked_for_their_password_and_go_on_when_the_server_forgot_the
             .user("printer", "canary")
             .into_future()
     };
-    let (one, other) = (connect().await.unwrap(), connect().await.unwrap());
+    let (one, other) = (connected(connect).await, connected(connect).await);
     let (one, other) = (Locks::new(one), Locks::new(other));
     works(&one, &other).await;
     let url = server.url();
-    let refused = [
-        EtcdBackend::connect(&url),
-        EtcdBackend::connect(&url).user("printer", "wrong"),
-        EtcdBackend::connect(&url)
-            .user("printer", "canary")
-            .prefix("other"),
-    ];
-    for connect in refused {
-        let error = connect.await.unwrap_err();
+    let anybody = || EtcdBackend::connect(&url);
+    let wrong = || anybody().user("printer", "wrong");
+    let elsewhere = || anybody().user("printer", "canary").prefix("other");
+    for refused in [
+        settled(anybody).await,
+        settled(wrong).await,
+        settled(elsewhere).await,
+    ] {
+        let error = refused.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Rejected, "{}", told(&error));
     }
     // Who we are is proved anew: the server keeps it in memory only.
-    let guard = one.acquire("c").ttl(Duration::from_secs(10)).await.unwrap();
+    let guard = one
+        .acquire("c")
+        .ttl(Duration::from_secs(300))
+        .await
+        .unwrap();
     server.restart().await;
-    within(Duration::from_secs(8), "it is let in again", async || {
+    until("it is let in again", async || {
         one.acquire("d").await.is_ok() && other.acquire("e").await.is_ok()
     })
     .await;
@@ -116,9 +123,9 @@ async fn passwords_are_told_to_nobody() {
     let ear = Ear::new();
     // This runtime has one thread: all that happens is heard.
     let _default = tracing::subscriber::set_default(ear.clone());
-    let connect = EtcdBackend::connect(server.url()).user("printer", "canary-right");
-    assert!(!format!("{connect:?}").contains("canary"));
-    let store = connect.await.unwrap();
+    let connect = || EtcdBackend::connect(server.url()).user("printer", "canary-right");
+    assert!(!format!("{:?}", connect()).contains("canary"));
+    let store = connected(connect).await;
     assert!(!format!("{store:?}").contains("canary"));
     let locks = Locks::new(store);
     let guard = locks.acquire("a").await.unwrap();

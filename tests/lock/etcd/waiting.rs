@@ -6,35 +6,33 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tripod::lock::{Claimed, Enqueued, Held, LockBackend, Mode};
 
-use super::{backend, claims, granted, lasting, locks, permits, request, waits, within};
+use super::{backend, claims, granted, lasting, locks, permits, request, until, waits};
+use crate::scenario::{FAR, HANGS, until_waiting};
 use crate::server::etcd::EtcdServer;
 
 #[tokio::test]
 async fn a_lock_is_handed_over_by_notification_and_leaves_nothing() {
     let server = EtcdServer::start().await;
     let (one, other) = (locks(&server).await, locks(&server).await);
-    let long = Duration::from_secs(60);
     let guard = one
         .acquire("a/{b} c")
-        .ttl(long)
+        .ttl(FAR)
         .metadata("me")
         .await
         .unwrap();
-    let waiter = tokio::spawn(other.acquire("a/{b} c").ttl(long).into_future());
-    sleep(Duration::from_millis(500)).await;
-    let began = Instant::now();
+    let waiter = tokio::spawn(other.acquire("a/{b} c").ttl(FAR).into_future());
+    until_waiting(&one, "a/{b} c", 1).await;
     assert!(guard.release().await.unwrap());
-    let guard = waiter.await.unwrap().unwrap();
-    // The polls that are the net under it would come after a quarter of a minute.
-    assert!(began.elapsed() < Duration::from_secs(5));
+    let told = timeout(HANGS, waiter).await;
+    let guard = told.expect("it is told").unwrap().unwrap();
     assert!(guard.release().await.unwrap());
     assert_eq!(server.keys().await, [""; 0]);
     drop((one, other));
     let leases = async || server.client(None).await.leases().await.unwrap();
-    within(Duration::from_secs(5), "leases are revoked", async || {
+    until("leases are revoked", async || {
         leases().await.leases().is_empty()
     })
     .await;
@@ -83,10 +81,7 @@ async fn a_release_wakes_one_exclusive_waiter_of_many() {
     sleep(Duration::from_millis(500)).await;
     assert_eq!(woken.load(Ordering::Relaxed), 0);
     assert!(backend.release(holder.entry()).await.unwrap());
-    within(Duration::from_secs(20), "one is woken", async || {
-        woken.load(Ordering::Relaxed) > 0
-    })
-    .await;
+    until("one is woken", async || woken.load(Ordering::Relaxed) > 0).await;
     sleep(Duration::from_millis(500)).await;
     assert_eq!(woken.load(Ordering::Relaxed), 1);
 }
@@ -111,10 +106,7 @@ async fn a_watch_ends_with_the_future_that_asked_for_it() {
                 .is_err()
         );
     }
-    within(Duration::from_secs(5), "watches end", async || {
-        watches().await < 0.5
-    })
-    .await;
+    until("watches end", async || watches().await < 0.5).await;
 }
 
 #[tokio::test]
@@ -136,7 +128,7 @@ async fn a_waiter_is_told_though_the_store_forgot_its_history() {
     sleep(Duration::from_millis(300)).await;
     assert!(!told.is_finished());
     assert!(backend.release(holder.entry()).await.unwrap());
-    let told = timeout(Duration::from_secs(20), told).await;
+    let told = timeout(HANGS, told).await;
     told.expect("it is told").unwrap().unwrap();
     claims(&backend, &waiter).await;
 }
@@ -161,7 +153,7 @@ async fn the_first_in_line_for_permits_is_told_of_each_that_ends() {
         let early = timeout(Duration::from_millis(500), &mut told).await;
         early.expect_err("nothing ended yet");
         assert!(backend.release(one.entry()).await.unwrap());
-        let told = timeout(Duration::from_secs(20), told).await;
+        let told = timeout(HANGS, told).await;
         told.expect("it is told").unwrap();
         // Never the one behind before the first.
         let behind = backend.claim(second.entry()).await.unwrap();
@@ -189,7 +181,7 @@ async fn whoever_waits_for_more_holders_than_are_compared_is_granted_when_some_e
     waits(&backend, &waiter).await;
     // The first come is compared last.
     assert!(backend.release(one(0).entry()).await.unwrap());
-    timeout(Duration::from_secs(20), backend.changed(waiter.entry()))
+    timeout(HANGS, backend.changed(waiter.entry()))
         .await
         .expect("it is told")
         .unwrap();
@@ -231,7 +223,7 @@ async fn permits_that_suffice_are_had_by_all_who_come_at_once() {
             }
         });
     }
-    let all = timeout(Duration::from_secs(20), crowd.join_all()).await;
+    let all = timeout(HANGS, crowd.join_all()).await;
     assert_eq!(all.unwrap().len(), 40);
 }
 

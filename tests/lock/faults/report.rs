@@ -32,7 +32,7 @@ fn pauses_past_a_lease(setup: &Setup, history: &History) -> usize {
 /// A run of a minute has 20 pauses past a lease and 3 kills of the server; without them it shows
 /// little.
 pub fn too_few(setup: &Setup, history: &History) -> Vec<String> {
-    let seconds = usize::try_from(setup.time.as_secs()).unwrap();
+    let seconds = usize::try_from(setup.counted.as_secs()).unwrap();
     let counts = [
         (
             "pauses past a lease",
@@ -58,10 +58,13 @@ pub fn too_few(setup: &Setup, history: &History) -> Vec<String> {
         .into_iter()
         .filter(|&(_, count, least)| count < least);
     let tell = |(what, count, least)| format!("only {count} {what}, not {least}");
+    few.map(tell).collect()
+}
+
+/// What no fault excuses.
+pub fn wrong(history: &History) -> Option<String> {
     let wrong = history.nothing[Why::Wrong as usize];
-    let wrong =
-        (wrong > 0).then(|| format!("{wrong} requests were refused or answered with nonsense"));
-    few.map(tell).chain(wrong).collect()
+    (wrong > 0).then(|| format!("{wrong} requests were refused or answered with nonsense"))
 }
 
 impl fmt::Display for Report<'_> {

@@ -22,6 +22,8 @@ use crate::stores::{Server, connect};
 pub struct Setup {
     pub seed: u64,
     pub time: Duration,
+    /// What is to have happened is that of a run of so long.
+    pub counted: Duration,
     pub ttl: Duration,
     /// Workers stop believing at their deadline.
     pub deadline: bool,

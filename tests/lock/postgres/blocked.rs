@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use tokio::time::{sleep, timeout};
+use tokio_postgres::SimpleQueryMessage;
 use tripod::lock::{
-    BackendError, BackendErrorKind, Claimed, Enqueued, LockBackend, Locks, Loss, Renewed,
+    BackendError, BackendErrorKind, Claimed, Enqueued, LockBackend, Locks, Renewed,
 };
 
+use crate::scenario::is_lost_at_its_deadline;
 use crate::server::Process;
 use crate::server::postgres::PostgresServer;
 
@@ -32,10 +34,11 @@ async fn block_row(server: &PostgresServer, count: u64) -> Process {
 }
 
 /// Ends what blocks.
+const UNBLOCK: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+
 fn unblock(server: &PostgresServer) {
-    server.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
-    );
+    server.query(UNBLOCK);
 }
 
 fn are_unavailable(answers: Vec<Result<Enqueued, BackendError>>) {
@@ -106,13 +109,13 @@ async fn a_row_that_is_blocked_keeps_no_other_from_being_renewed() {
 async fn a_row_that_is_blocked_costs_its_own_lease_only_however_short_the_others() {
     let server = server(&["fsync=off"]).await;
     let locks = Locks::new(store(&server).await);
-    let ttl = Duration::from_secs(3);
+    let ttl = Duration::from_secs(6);
     let free = locks.acquire("free").ttl(ttl).await.unwrap();
     let blocked = locks.acquire("blocked").ttl(ttl).await.unwrap();
     let row = "SELECT * FROM tripod.entry WHERE name = 'blocked' FOR UPDATE";
     let _blocked = block(&server, row).await;
-    assert_eq!(blocked.lost().await, Loss::Expired);
-    sleep(ttl).await;
+    // It was granted later than the other, which has lived on renewals since.
+    is_lost_at_its_deadline(&blocked).await;
     free.check().unwrap();
     assert!(free.release().await.unwrap());
 }
@@ -123,7 +126,21 @@ async fn a_claim_that_waited_takes_nothing_from_what_was_renewed_meanwhile() {
     let store = store(&server).await;
     let end = "SELECT expires FROM tripod.entry WHERE holder = decode(
         '00000000000000010000000000000001', 'hex')";
-    // A claim waits for a second at most, which may be too short here.
+    let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    // A claim waits for a second at most, so there is no time to start a client.
+    let client = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await;
+    let (client, connection) = client.unwrap();
+    tokio::spawn(connection);
+    let ask = async |question: &str| {
+        let rows = client.simple_query(question).await.unwrap();
+        let mut told = String::new();
+        for message in &rows {
+            if let SimpleQueryMessage::Row(row) = message {
+                row.get(0).unwrap_or_default().clone_into(&mut told);
+            }
+        }
+        told
+    };
     for _ in 0..20 {
         for count in [1, 2] {
             let _ = store.enqueue(&request("a", count, TTL)).await.unwrap();
@@ -132,19 +149,27 @@ async fn a_claim_that_waited_takes_nothing_from_what_was_renewed_meanwhile() {
         let _blocked = block_row(&server, 2).await;
         let mine = entry("a", 1);
         let renewing = async {
-            let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-            until(&server, waits).await;
+            let waiting = async {
+                while ask(waits).await != "t" {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            // It may have given up already.
+            if timeout(Duration::from_secs(2), waiting).await.is_err() {
+                unblock(&server);
+                return None;
+            }
             let renewed = store.renew(&[entry("a", 1)]).await;
             assert!(
                 matches!(renewed[..], [Ok(Renewed::Alive(_))]),
                 "{renewed:?}"
             );
-            let renewed = server.query(end).concat();
-            unblock(&server);
-            renewed
+            let renewed = ask(end).await;
+            ask(UNBLOCK).await;
+            Some(renewed)
         };
         let (claimed, renewed) = join(store.claim(&mine), renewing).await;
-        if let Ok(claimed) = claimed {
+        if let (Ok(claimed), Some(renewed)) = (claimed, renewed) {
             assert!(matches!(claimed, Claimed::Granted(_)));
             let claimed = server.query(end).concat();
             let kept = format!("SELECT '{claimed}'::timestamptz >= '{renewed}'::timestamptz");
@@ -159,10 +184,10 @@ async fn a_claim_that_waited_takes_nothing_from_what_was_renewed_meanwhile() {
 async fn an_entry_that_is_renewed_while_another_finds_it_over_stays() {
     let server = server(&["fsync=off"]).await;
     let store = store(&server).await;
-    let brief = Duration::from_secs(6);
+    let brief = Duration::from_secs(10);
     let _ = store.enqueue(&request("a", 1, brief)).await.unwrap();
     let end = server.query("SELECT expires FROM tripod.entry").concat();
-    sleep(Duration::from_secs(4)).await;
+    sleep(Duration::from_secs(5)).await;
     // A renewal in time, whose commit comes when the lease would have been over.
     let renew = format!(
         "BEGIN; SELECT tripod.renew(ARRAY['a'::bytea],

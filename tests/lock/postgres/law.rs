@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tripod::BoxFuture;
 use tripod::lock::conformance::{self, Fixture};
 use tripod::lock::{BackendError, BackendErrorKind, ConnectPostgres, LockBackend, PostgresBackend};
 
+use crate::scenario::settled;
 use crate::server::pgbouncer::PgBouncer;
 use crate::server::postgres::PostgresServer;
 use crate::told::told;
@@ -18,12 +20,12 @@ struct Store<F>(F);
 
 impl<F: Fn() -> ConnectPostgres + Send + Sync> Fixture for Store<F> {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn LockBackend>, BackendError>> {
-        Box::pin(async move { Ok(Arc::new((self.0)().await?) as Arc<dyn LockBackend>) })
+        Box::pin(async move { Ok(Arc::new(settled(&self.0).await?) as Arc<dyn LockBackend>) })
     }
 
     fn ttl_min(&self) -> Duration {
-        // Every case of three suites begins at once, and its calls wait for connections.
-        Duration::from_secs(3)
+        // Every case begins at once, and its calls wait for connections.
+        Duration::from_secs(8)
     }
 
     fn slack(&self) -> Duration {
@@ -36,23 +38,34 @@ impl<F: Fn() -> ConnectPostgres + Send + Sync> Fixture for Store<F> {
     }
 }
 
+/// At the same time, for they mostly wait.
 #[tokio::test]
-async fn locks_on_postgres_obey_the_law() {
+async fn locks_on_postgres_also_behind_a_pooler_and_without_listening_obey_the_law() {
     let server = server(&["fsync=off"]).await;
-    let store = Store(|| PostgresBackend::connect(server.url()));
-    conformance::run(&store).await.into_result().unwrap();
+    let behind = super::server(&["fsync=off"]).await;
+    let pooler = PgBouncer::start(&behind);
+    let direct = Store(|| PostgresBackend::connect(server.url()));
+    let listening = Store(|| PostgresBackend::connect(pooler.url()).listen_url(behind.url()));
+    let blind = Store(|| PostgresBackend::connect(pooler.url()).without_listening());
+    // Not all of them ask the most at the same time.
+    let later = async |store: &dyn Fixture, gaps| {
+        sleep(store.ttl_min() * gaps).await;
+        conformance::run(store).await
+    };
+    let (direct, listening, blind) =
+        tokio::join!(later(&direct, 0), later(&listening, 1), later(&blind, 2));
+    direct.into_result().expect("the law, on a server");
+    listening.into_result().expect("the law, behind a pooler");
+    blind.into_result().expect("the law, without listening");
 }
 
+/// Through the pooler itself.
 #[tokio::test]
-async fn locks_behind_a_pooler_obey_the_law() {
+async fn the_schema_is_made_behind_a_pooler() {
     let server = PostgresServer::start();
     let pooler = PgBouncer::start(&server);
     PostgresBackend::migrate(pooler.url()).await.unwrap();
-    let connect = || PostgresBackend::connect(pooler.url()).listen_url(server.url());
-    conformance::run(&Store(connect))
-        .await
-        .into_result()
-        .unwrap();
+    PostgresBackend::connect(server.url()).await.unwrap();
 }
 
 #[tokio::test]
@@ -69,15 +82,4 @@ async fn who_would_not_hear_what_is_told_is_refused() {
         assert_eq!(error.kind(), BackendErrorKind::Rejected, "{error:?}");
         assert!(told(&error).contains("listen_url"), "{error:?}");
     }
-}
-
-#[tokio::test]
-async fn locks_that_cannot_listen_obey_the_law() {
-    let server = server(&["fsync=off"]).await;
-    let pooler = PgBouncer::start(&server);
-    let connect = || PostgresBackend::connect(pooler.url()).without_listening();
-    conformance::run(&Store(connect))
-        .await
-        .into_result()
-        .unwrap();
 }

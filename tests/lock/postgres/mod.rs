@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tripod::lock::{Entry, HolderId, LockName, Locks, PostgresBackend, Request};
 
+use crate::scenario::connected;
 use crate::server::postgres::PostgresServer;
 
 /// A server with the schema.
@@ -22,12 +23,12 @@ async fn server(settings: &[&str]) -> PostgresServer {
 }
 
 async fn store(server: &PostgresServer) -> PostgresBackend {
-    PostgresBackend::connect(server.url()).await.unwrap()
+    connected(|| PostgresBackend::connect(server.url())).await
 }
 
 /// Waits until the server answers yes.
 async fn until(server: &PostgresServer, question: &str) {
-    for _ in 0..500 {
+    for _ in 0..1200 {
         if server.query(question) == ["t"] {
             return;
         }

@@ -11,14 +11,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 use tripod::BoxFuture;
 use tripod::lock::conformance::{self, Fixture};
-use tripod::lock::{
-    BackendError, BackendErrorKind, LockBackend, LockName, Locks, Loss, RedisBackend,
-};
+use tripod::lock::{BackendError, BackendErrorKind, LockBackend, LockName, Locks, RedisBackend};
 
-use crate::scenario::{acquire_at_last, is_down};
+use crate::scenario::{
+    FAR, HANGS, acquire_at_last, connected, is_down, is_lost_at_its_deadline, until_renewed,
+    until_waiting,
+};
 use crate::server::redis::RedisServer;
 use crate::server::redis_cluster::RedisCluster;
 
@@ -40,7 +41,8 @@ impl Fixture for Servers {
     }
 
     fn ttl_min(&self) -> Duration {
-        Duration::from_secs(2)
+        // It can do with less; a busy machine needs more for what comes between.
+        Duration::from_secs(8)
     }
 
     fn slack(&self) -> Duration {
@@ -53,30 +55,23 @@ impl Fixture for Servers {
     }
 }
 
+/// At the same time, for they mostly wait.
 #[tokio::test]
-async fn locks_on_redis_obey_the_law() {
+async fn locks_on_redis_and_on_a_redis_cluster_obey_the_law() {
     let server = Servers::One(RedisServer::start(&[]).await);
-    conformance::run(&server).await.into_result().unwrap();
-}
-
-#[tokio::test]
-async fn locks_on_a_redis_cluster_obey_the_law() {
     let cluster = Servers::Cluster(RedisCluster::start().await);
-    conformance::run(&cluster).await.into_result().unwrap();
+    let (one, other) = tokio::join!(conformance::run(&server), conformance::run(&cluster));
+    one.into_result().expect("the law, on one server");
+    other.into_result().expect("the law, on a cluster");
 }
 
 async fn locks(server: &RedisServer) -> Locks {
-    Locks::new(RedisBackend::connect(server.url()).await.unwrap())
+    Locks::new(connected(|| RedisBackend::connect(server.url())).await)
 }
 
-/// Until somebody waits for the lock, and listens.
+/// Until somebody waits for the lock, and is likely to listen.
 async fn until_it_waits(locks: &Locks, name: &str) {
-    let name = LockName::new(name).unwrap();
-    let began = Instant::now();
-    while locks.inspect(&name).await.unwrap().waiters().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(10), "nobody waits");
-        sleep(Duration::from_millis(10)).await;
-    }
+    until_waiting(locks, name, 1).await;
     sleep(Duration::from_millis(100)).await;
 }
 
@@ -84,14 +79,13 @@ async fn until_it_waits(locks: &Locks, name: &str) {
 async fn a_lock_is_handed_over_by_a_message_and_leaves_only_its_counter() {
     let server = RedisServer::start(&[]).await;
     let (one, other) = (locks(&server).await, locks(&server).await);
-    let guard = one.acquire("a/{b} c").metadata("me").await.unwrap();
-    let waiter = tokio::spawn(other.acquire("a/{b} c").into_future());
+    let acquire = |locks: &Locks| locks.acquire("a/{b} c").ttl(FAR);
+    let guard = acquire(&one).metadata("me").await.unwrap();
+    let waiter = tokio::spawn(acquire(&other).into_future());
     until_it_waits(&one, "a/{b} c").await;
-    let began = Instant::now();
     assert!(guard.release().await.unwrap());
-    let guard = waiter.await.unwrap().unwrap();
-    // The poll that is the net under it would come after seconds.
-    assert!(began.elapsed() < Duration::from_secs(5));
+    let told = timeout(HANGS, waiter).await;
+    let guard = told.expect("it is told").unwrap().unwrap();
     assert!(guard.release().await.unwrap());
     assert_eq!(server.ask("KEYS *"), "tripod:{a/%7Bb%7D%20c}");
     assert_eq!(server.ask("HKEYS tripod:{a/%7Bb%7D%20c}"), "t");
@@ -104,13 +98,12 @@ async fn metadata_is_kept_whatever_is_in_it() {
     let server = RedisServer::start(&[]).await;
     let locks = locks(&server).await;
     let (name, told) = (LockName::new("a").unwrap(), "h|x|\0|\r\n|'é%s");
-    let held = locks.acquire(&name).ttl(Duration::from_secs(3));
+    let held = locks.acquire(&name).ttl(Duration::from_secs(6));
     let held = held.metadata(told).await.unwrap();
     let waiter = locks.acquire(&name).metadata(told).into_future();
     let waiter = tokio::spawn(waiter);
     until_it_waits(&locks, "a").await;
-    // Renewed meanwhile.
-    sleep(Duration::from_secs(2)).await;
+    until_renewed(&locks, 1).await;
     let seen = locks.inspect(&name).await.unwrap();
     let [holder] = seen.holders() else {
         panic!("{seen:?}")
@@ -147,7 +140,7 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
     let locks = locks(&server).await;
     let long = locks
         .acquire("long")
-        .ttl(Duration::from_secs(20))
+        .ttl(Duration::from_secs(300))
         .await
         .unwrap();
     let short = locks
@@ -157,9 +150,7 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
         .unwrap();
     let (first, second) = (long.fencing_token(), short.fencing_token());
     server.kill();
-    let began = Instant::now();
-    assert_eq!(short.lost().await, Loss::Expired);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    is_lost_at_its_deadline(&short).await;
     long.check().unwrap();
     is_down(&locks).await;
     server.restart().await;

@@ -22,7 +22,8 @@ fn listen() {
 
 fn nothing_leaked() {
     let heard = LEAKS.heard();
-    assert!(!heard.names.is_empty(), "nothing was told at all");
+    // The test's own runtime has one thread, and this is it.
+    assert!(heard.is_told_here("lock.granted"), "{:?}", heard.names);
     assert!(heard.values.is_empty(), "{}", heard.values);
 }
 

@@ -7,18 +7,29 @@ mod sessions;
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tripod::lock::{Entry, HolderId, LockName, Locks, Request, ZooKeeperBackend};
 use zookeeper_client::Client;
 
+use crate::scenario::{FAR, HANGS, connected};
 use crate::server::zookeeper::ZooKeeperServer;
 
 async fn store(server: &ZooKeeperServer) -> ZooKeeperBackend {
-    ZooKeeperBackend::connect(server.url()).await.unwrap()
+    connected(|| ZooKeeperBackend::connect(server.url())).await
 }
 
 async fn locks(server: &ZooKeeperServer) -> Locks {
     Locks::new(store(server).await)
+}
+
+async fn brief(port: u16, timeout: Duration) -> ZooKeeperBackend {
+    let url = format!("zookeeper://127.0.0.1:{port}");
+    connected(|| ZooKeeperBackend::connect(&url).session_timeout(timeout)).await
+}
+
+/// With a session so long that waiters are told, or do not learn of anything in time.
+async fn patient(port: u16) -> Locks {
+    Locks::new(brief(port, FAR).await)
 }
 
 /// A client that goes past the backend.
@@ -36,15 +47,15 @@ fn request(lock: &str, id: u64) -> Request {
     Request::new(entry, Duration::from_secs(2)).unwrap()
 }
 
-/// Looks again and again, for ten seconds at most.
+/// Looks again and again.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
-        if is_so().await {
-            return;
+    let looking = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(20)).await;
         }
-        sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not within 10 s: {what}");
+    };
+    let looked = timeout(HANGS, looking).await;
+    assert!(looked.is_ok(), "it does not come to pass: {what}");
 }
 
 /// One of the numbers that the server tells of itself.

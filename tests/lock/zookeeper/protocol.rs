@@ -5,11 +5,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{join_all, select_all};
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tripod::lock::{BackendErrorKind, Enqueued, FencingToken, LockBackend, Locks};
 use zookeeper_client::{Acls, CreateMode};
 
-use super::{counted, locks, name, raw, request, store, until};
+use super::{counted, locks, name, patient, raw, request, store, until};
+use crate::scenario::{HANGS, until_waiting};
 use crate::server::zookeeper::ZooKeeperServer;
 use crate::told::told;
 
@@ -17,18 +18,16 @@ use crate::told::told;
 async fn a_lock_is_handed_over_by_a_watch_and_leaves_nothing_after_a_while() {
     let quick = ["znode.container.checkIntervalMs=500"];
     let server = ZooKeeperServer::start_with(&quick).await;
-    let (one, other) = (locks(&server).await, locks(&server).await);
+    let (one, other) = (patient(server.port()).await, patient(server.port()).await);
     let guard = one.acquire("a/{b} c.").metadata("me").await.unwrap();
     let waiter = tokio::spawn(other.acquire("a/{b} c.").into_future());
-    sleep(Duration::from_millis(300)).await;
+    until_waiting(&one, "a/{b} c.", 1).await;
     let raw = raw(&server).await;
     let names = raw.list_children("/tripod").await.unwrap();
     assert_eq!(names, ["ea%2F%7Bb%7D%20c."]);
-    let began = Instant::now();
     assert!(guard.release().await.unwrap());
-    let guard = waiter.await.unwrap().unwrap();
-    // The poll that is the net under it would come after a third of the TTL, 10 s.
-    assert!(began.elapsed() < Duration::from_secs(5));
+    let told = timeout(HANGS, waiter).await;
+    let guard = told.expect("it is told").unwrap().unwrap();
     let token = guard.fencing_token();
     assert!(guard.release().await.unwrap());
     until("the server removes the container", async || {
@@ -79,7 +78,7 @@ async fn a_release_wakes_one_of_many_writers_and_all_readers() {
         }
         assert!(store.release(holder.entry()).await.unwrap());
         for _ in 0..woken {
-            let heard = timeout(Duration::from_secs(10), listening.next()).await;
+            let heard = timeout(HANGS, listening.next()).await;
             heard.expect("it is woken").unwrap().unwrap();
         }
         let more = timeout(Duration::from_millis(500), listening.next()).await;
@@ -95,7 +94,7 @@ async fn a_release_wakes_one_of_many_writers_and_all_readers() {
 #[tokio::test]
 async fn the_head_of_the_queue_for_permits_is_woken_by_whichever_holder_ends() {
     let server = ZooKeeperServer::start().await;
-    let locks = locks(&server).await;
+    let locks = patient(server.port()).await;
     let ask = |n| locks.acquire("permits").permits(n, 4);
     let [first, second, third] = [
         ask(1).await.unwrap(),
@@ -104,9 +103,9 @@ async fn the_head_of_the_queue_for_permits_is_woken_by_whichever_holder_ends() {
     ];
     for guard in [second, third] {
         let waiter = tokio::spawn(ask(1).into_future());
-        sleep(Duration::from_millis(300)).await;
+        until_waiting(&locks, "permits", 1).await;
         assert!(guard.release().await.unwrap());
-        let heard = timeout(Duration::from_secs(5), waiter).await;
+        let heard = timeout(HANGS, waiter).await;
         let guard = heard.expect("it was woken").unwrap().unwrap();
         assert!(guard.release().await.unwrap());
         // So that the next one has to wait as well.
@@ -239,9 +238,9 @@ async fn a_ttl_that_the_session_cannot_keep_is_refused() {
     assert!(told(&error).contains("session_timeout"), "{error:?}");
     // The server has the last word.
     let all = super::ZooKeeperBackend::connect(server.url());
-    let locks = Locks::new(all.session_timeout(Duration::from_secs(300)).await.unwrap());
+    let locks = Locks::new(all.session_timeout(Duration::from_secs(900)).await.unwrap());
     let guard = locks.acquire("d").await.unwrap();
-    assert_eq!(guard.ttl(), Duration::from_secs(60));
+    assert_eq!(guard.ttl(), Duration::from_secs(400));
 }
 
 #[tokio::test]

@@ -8,46 +8,40 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tripod::lock::{
-    BackendErrorKind, Enqueued, LockBackend, Locks, Loss, Renewed, ZooKeeperBackend,
+    BackendErrorKind, Enqueued, LockBackend, Locks, Renewed, Request, ZooKeeperBackend,
 };
 
-use super::{counted, locks, name, raw, request, until};
-use crate::scenario::{acquire_at_last, is_down};
+use super::{brief, counted, locks, name, patient, raw, request, until};
+use crate::scenario::{
+    FAR, HANGS, acquire_at_last, is_down, is_lost_at_its_deadline, is_transient, until_waiting,
+};
 use crate::server::wire::Wire;
 use crate::server::zookeeper::{ZooKeeperEnsemble, ZooKeeperServer};
-
-async fn brief(port: u16, timeout: Duration) -> ZooKeeperBackend {
-    let url = format!("zookeeper://127.0.0.1:{port}");
-    let connect = ZooKeeperBackend::connect(&url).session_timeout(timeout);
-    connect.await.unwrap()
-}
 
 #[tokio::test]
 async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before() {
     let mut server = ZooKeeperServer::start().await;
-    let (three, long) = (Duration::from_secs(3), locks(&server).await);
-    let short = Locks::new(brief(server.port(), three).await);
+    let (ttl, long) = (Duration::from_secs(5), patient(server.port()).await);
+    let short = Locks::new(brief(server.port(), ttl).await);
     let kept = long.acquire("kept").await.unwrap();
-    let lost = short.acquire("lost").ttl(three).await.unwrap();
+    let lost = short.acquire("lost").ttl(ttl).await.unwrap();
     let tokens = (kept.fencing_token(), lost.fencing_token());
     server.kill();
-    let began = Instant::now();
-    assert_eq!(lost.lost().await, Loss::Expired);
-    let after = began.elapsed();
-    assert!(after < three && after > three / 2, "{after:?}");
+    is_lost_at_its_deadline(&lost).await;
+    // In this order: that it is lost is seen before the other's deadline.
     kept.check().unwrap();
     is_down(&long).await;
     // Longer than the client believes in the session.
     sleep(Duration::from_secs(2)).await;
     server.restart().await;
-    let guard = acquire_at_last(|| long.acquire("lost").ttl(three)).await;
+    let guard = acquire_at_last(|| long.acquire("lost").ttl(ttl)).await;
     assert!(guard.fencing_token() > tokens.1);
-    let other = short.acquire("other").ttl(three);
-    let other = timeout(Duration::from_secs(20), other.into_future()).await;
+    let other = short.acquire("other").ttl(ttl);
+    let other = timeout(HANGS, other.into_future()).await;
     assert!(matches!(other, Ok(Ok(_))), "{other:?}");
     assert!(kept.release().await.unwrap(), "it was held throughout");
     assert!(
-        acquire_at_last(|| long.acquire("kept").ttl(three))
+        acquire_at_last(|| long.acquire("kept").ttl(ttl))
             .await
             .fencing_token()
             > tokens.0
@@ -57,34 +51,25 @@ async fn a_lease_is_lost_at_its_deadline_while_the_server_is_down_and_not_before
 #[tokio::test]
 async fn what_was_held_when_a_server_died_is_free_as_soon_as_its_owner_is_back() {
     let mut server = ZooKeeperServer::start().await;
-    let ttl = Duration::from_secs(20);
+    let ttl = Duration::from_secs(12);
     let owner = Locks::new(brief(server.port(), ttl).await);
     let guard = owner.acquire("a").ttl(ttl).await.unwrap();
     server.kill();
-    assert_eq!(guard.lost().await, Loss::Expired);
+    is_lost_at_its_deadline(&guard).await;
     // The client gives its session up.
     sleep(ttl).await;
     server.restart().await;
-    let began = Instant::now();
     let other = locks(&server).await;
-    let guard = other
-        .acquire("a")
-        .wait(Duration::from_secs(40))
-        .await
-        .unwrap();
-    // The server counts the old session anew, from its start.
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    let guard = other.acquire("a").wait(HANGS).await.unwrap();
+    // The server counts the old session anew, from its start: it did not expire, but was closed.
+    assert_eq!(counted(&server, "zk_stale_sessions_expired").await, 0);
     assert!(guard.release().await.unwrap());
 }
 
 #[tokio::test]
 async fn a_lease_is_never_believed_in_for_longer_than_the_server_keeps_it() {
     let server = ZooKeeperServer::start().await;
-    let ttl = Duration::from_secs(2);
+    let ttl = Duration::from_secs(4);
     // Cut off at all phases of the client's pings and of the server's ticks.
     let cuts = (0..10).map(|phase| {
         let server = &server;
@@ -95,36 +80,31 @@ async fn a_lease_is_never_believed_in_for_longer_than_the_server_keeps_it() {
             let guard = locks.acquire(&*name).ttl(ttl).await.unwrap();
             let witness = raw(server).await;
             let root = format!("/tripod/ephase%2F{phase}");
-            sleep(Duration::from_millis(1000 + phase * 73)).await;
+            sleep(Duration::from_millis(2000 + phase * 146)).await;
             proxy.cut();
-            let cut = Instant::now();
-            let lost = async {
-                assert_eq!(guard.lost().await, Loss::Expired);
-                cut.elapsed()
-            };
             let freed = async {
-                while !witness.list_children(&root).await.unwrap().is_empty() {
-                    sleep(Duration::from_millis(2)).await;
-                }
-                cut.elapsed()
+                let looking = async {
+                    while !witness.list_children(&root).await.unwrap().is_empty() {
+                        sleep(Duration::from_millis(2)).await;
+                    }
+                };
+                timeout(HANGS, looking).await.expect("it is free");
+                Instant::now()
             };
-            tokio::join!(lost, freed)
+            tokio::join!(is_lost_at_its_deadline(&guard), freed)
         }
     });
-    for (lost, freed) in join_all(cuts).await {
-        println!("after the cut, lost at {lost:?}, free at {freed:?}");
-        assert!(
-            lost <= freed,
-            "believed in until {lost:?}, free at {freed:?}"
-        );
-        assert!(lost < ttl && freed < ttl + Duration::from_secs(1));
+    for (believed, freed) in join_all(cuts).await {
+        let after = freed.saturating_duration_since(believed.unwrap_or(freed));
+        println!("free {after:?} after it was last believed in");
+        assert!(believed <= Some(freed), "{believed:?}, free at {freed:?}");
     }
 }
 
 #[tokio::test]
 async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
     let server = ZooKeeperServer::start().await;
-    let ttl = Duration::from_secs(2);
+    let ttl = Duration::from_secs(6);
     let proxy = Wire::to(server.port()).await;
     let store = Arc::new(brief(proxy.port(), ttl).await);
     let (held, waited) = (request("held", 1), request("waited", 2));
@@ -144,21 +124,16 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
     })
     .await;
     proxy.cut();
-    let next = others
-        .acquire("held")
-        .wait(Duration::from_secs(10))
-        .await
-        .unwrap();
+    let next = others.acquire("held").wait(HANGS).await.unwrap();
     assert!(next.fencing_token() > grant.pass().token());
     // A call ends by itself, and nothing is said to live.
     let entries = [held.entry().clone(), waited.entry().clone()];
-    let began = Instant::now();
-    for answer in store.renew(&entries).await {
+    let answers = timeout(HANGS, store.renew(&entries)).await;
+    for answer in answers.expect("it ends") {
         assert!(!matches!(answer, Ok(Renewed::Alive(_))), "{answer:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(4));
     // The waiter is told.
-    let told = timeout(Duration::from_secs(10), told).await;
+    let told = timeout(HANGS, told).await;
     told.expect("it is told").unwrap().unwrap();
     proxy.mend();
     let again = async {
@@ -173,9 +148,7 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(10), again)
-        .await
-        .expect("both are gone");
+    timeout(HANGS, again).await.expect("both are gone");
     // It may enter anew, and by the same id.
     let fresh = store.enqueue(&request("fresh", 3)).await;
     assert!(matches!(fresh, Ok(Enqueued::Granted(_))), "{fresh:?}");
@@ -190,14 +163,11 @@ async fn a_severed_client_loses_all_and_makes_a_new_session_by_itself() {
 async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
     let server = ZooKeeperServer::start().await;
     let proxy = Wire::to(server.port()).await;
-    // The poll that is the net under a watch comes after a third of it.
-    let ttl = Duration::from_secs(60);
-    let cut = Locks::new(brief(proxy.port(), ttl).await);
-    let others = locks(&server).await;
-    let guard = cut.acquire("held").ttl(ttl).await.unwrap();
+    let (cut, others) = (patient(proxy.port()).await, patient(server.port()).await);
+    let guard = cut.acquire("held").await.unwrap();
     let theirs = others.acquire("waited").await.unwrap();
-    let waiter = tokio::spawn(cut.acquire("waited").ttl(ttl).into_future());
-    sleep(Duration::from_millis(300)).await;
+    let waiter = tokio::spawn(cut.acquire("waited").into_future());
+    until_waiting(&others, "waited", 1).await;
     for _ in 0..3 {
         proxy.cut();
         sleep(Duration::from_millis(200)).await;
@@ -210,14 +180,8 @@ async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
     sleep(Duration::from_millis(100)).await;
     assert!(theirs.release().await.unwrap());
     proxy.mend();
-    let began = Instant::now();
-    let heard = timeout(Duration::from_secs(10), waiter).await;
+    let heard = timeout(HANGS, waiter).await;
     let later = heard.expect("it was told").unwrap().unwrap();
-    assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        began.elapsed()
-    );
     assert!(later.release().await.unwrap());
     assert!(guard.release().await.unwrap());
 }
@@ -225,7 +189,7 @@ async fn a_connection_that_is_lost_for_a_moment_loses_nothing() {
 #[tokio::test]
 async fn a_backend_that_is_dropped_frees_what_it_held_at_once() {
     let server = ZooKeeperServer::start().await;
-    let store = super::store(&server).await;
+    let store = brief(server.port(), FAR).await;
     let held = request("a", 1);
     assert!(matches!(
         store.enqueue(&held).await,
@@ -233,30 +197,27 @@ async fn a_backend_that_is_dropped_frees_what_it_held_at_once() {
     ));
     drop(store);
     let others = locks(&server).await;
-    let began = Instant::now();
-    let guard = others.acquire("a").await.unwrap();
+    let guard = others.acquire("a").wait(HANGS).await.unwrap();
     assert!(guard.release().await.unwrap());
-    assert!(began.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test]
 async fn a_store_that_is_out_of_reach_keeps_no_call_and_no_request() {
     let server = ZooKeeperServer::start().await;
     let proxy = Wire::to(server.port()).await;
-    let store = brief(proxy.port(), Duration::from_secs(20)).await;
+    let store = brief(proxy.port(), FAR).await;
     proxy.cut();
     sleep(Duration::from_millis(100)).await;
     let calls = (0..50).map(|id| {
         let store = &store;
         async move {
-            let began = Instant::now();
-            let error = store.enqueue(&request("late", id)).await.unwrap_err();
-            (error.kind(), began.elapsed())
+            let late = request("late", id);
+            let ended = timeout(HANGS, store.enqueue(&late)).await;
+            ended.expect("it ends").unwrap_err().kind()
         }
     });
-    for (kind, after) in join_all(calls).await {
+    for kind in join_all(calls).await {
         assert_eq!(kind, BackendErrorKind::Unavailable);
-        assert!(after < Duration::from_secs(4), "{after:?}");
     }
     proxy.mend();
     // None of them is sent afterwards.
@@ -279,7 +240,7 @@ async fn a_leader_that_has_lost_its_followers_proves_no_lease() {
             following.push(server.pid().to_string());
         }
     }
-    let store = brief(leading.unwrap(), Duration::from_secs(4)).await;
+    let store = brief(leading.unwrap(), Duration::from_secs(20)).await;
     let held = request("a", 1);
     let entry = [held.entry().clone()];
     assert!(matches!(
@@ -295,11 +256,24 @@ async fn a_leader_that_has_lost_its_followers_proves_no_lease() {
     assert!(matches!(*answers, [Err(_)]), "{answers:?}");
 }
 
+/// Asks until it is answered: the connection is made anew meanwhile.
+async fn enqueue_at_last(store: &ZooKeeperBackend, request: &Request) -> Enqueued {
+    let asking = async {
+        loop {
+            match store.enqueue(request).await {
+                Ok(answer) => return answer,
+                Err(error) => assert!(is_transient(&error), "{error:?}"),
+            }
+        }
+    };
+    timeout(HANGS, asking).await.expect("it is answered")
+}
+
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_one_entry_and_its_grant_is_told_again() {
     let server = ZooKeeperServer::start().await;
     let proxy = Wire::to(server.port()).await;
-    let store = brief(proxy.port(), Duration::from_secs(20)).await;
+    let store = brief(proxy.port(), FAR).await;
     let others = locks(&server).await;
     // The answers are cut off at all phases of what is asked.
     for phase in 0..12 {
@@ -317,14 +291,14 @@ async fn an_answer_that_is_lost_leaves_one_entry_and_its_grant_is_told_again() {
         };
         let (first, ()) = tokio::join!(asked, lost);
         println!("{:?}, {:?}", first.0.is_ok(), first.1.is_ok());
-        let Ok(Enqueued::Granted(grant)) = store.enqueue(&one).await else {
+        let Enqueued::Granted(grant) = enqueue_at_last(&store, &one).await else {
             panic!("it is free")
         };
         if let Ok(Enqueued::Granted(before)) = first.0 {
             assert_eq!(before.pass(), grant.pass());
         }
-        let second = store.enqueue(&other).await;
-        assert!(matches!(second, Ok(Enqueued::Waiting(_))), "{second:?}");
+        let second = enqueue_at_last(&store, &other).await;
+        assert!(matches!(second, Enqueued::Waiting(_)), "{second:?}");
         let seen = others.inspect(&name(&free)).await.unwrap();
         let tokens: Vec<_> = seen
             .holders()
@@ -342,7 +316,7 @@ async fn an_answer_that_is_lost_leaves_one_entry_and_its_grant_is_told_again() {
 async fn more_waiters_than_may_watch_survive_a_lost_connection() {
     let server = ZooKeeperServer::start().await;
     let proxy = Wire::to(server.port()).await;
-    let store = Arc::new(brief(proxy.port(), Duration::from_secs(30)).await);
+    let store = Arc::new(brief(proxy.port(), FAR).await);
     // Each is three bytes in a path: all are 170 KiB together.
     let lock = "/".repeat(200);
     let holder = request(&lock, 0);
@@ -372,6 +346,6 @@ async fn more_waiters_than_may_watch_survive_a_lost_connection() {
     .await;
     // The first in the queue is told still.
     assert!(store.release(holder.entry()).await.unwrap());
-    let told = timeout(Duration::from_secs(10), listening.join_next()).await;
+    let told = timeout(HANGS, listening.join_next()).await;
     told.expect("it is told").unwrap().unwrap().unwrap();
 }

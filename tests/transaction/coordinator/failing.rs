@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tripod::BoxFuture;
 use tripod::transaction::Epoch;
 use tripod::transaction::log::{
@@ -11,7 +13,7 @@ use tripod::transaction::log::{
 };
 
 #[derive(Clone, Debug)]
-pub(super) struct Failing {
+pub(crate) struct Failing {
     log: MemoryLog,
     fails: Arc<AtomicBool>,
     writes: bool,
@@ -19,7 +21,7 @@ pub(super) struct Failing {
 
 impl Failing {
     /// `writes`: what it fails on is in the log all the same.
-    pub(super) fn over(log: MemoryLog, writes: bool) -> Self {
+    pub(crate) fn over(log: MemoryLog, writes: bool) -> Self {
         Self {
             log,
             fails: Arc::default(),
@@ -28,14 +30,29 @@ impl Failing {
     }
 
     /// The next forced append fails.
-    pub(super) fn fail(&self) {
+    pub(crate) fn fail(&self) {
         self.fails.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Failing {
+    /// Whether it has failed as it was told.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.fails.load(Ordering::SeqCst)
     }
 }
 
 impl TransactionLog for Failing {
     fn open(&self, hint: u64) -> BoxFuture<'_, Result<Opened, LogError>> {
         self.log.open(hint)
+    }
+
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+        // Time for another to open it first.
+        Box::pin(async move {
+            sleep(Duration::from_millis(10)).await;
+            self.log.reopen(after).await
+        })
     }
 
     fn append(

@@ -39,6 +39,7 @@ pub(super) struct Faulty {
     persistence: Persistence,
     lists: bool,
     asked: Arc<AtomicU32>,
+    scans: Arc<AtomicU32>,
 }
 
 impl Faulty {
@@ -49,6 +50,7 @@ impl Faulty {
             persistence: Persistence::Process,
             lists: true,
             asked: Arc::default(),
+            scans: Arc::default(),
         }
     }
 
@@ -74,6 +76,11 @@ impl Faulty {
     /// How often it was told to commit.
     pub(super) fn asked(&self) -> u32 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How often it was asked what is in doubt.
+    pub(super) fn scans(&self) -> u32 {
+        self.scans.load(Ordering::Relaxed)
     }
 
     pub(super) fn set(&self, fault: Fault) {
@@ -192,6 +199,7 @@ impl Participant for Faulty {
         coordinator: CoordinatorId,
         before: Epoch,
     ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
         if !self.lists {
             return Box::pin(async { Ok(Vec::new()) });
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
+use tripod::transaction::Epoch;
 use tripod::transaction::log::MemoryLog;
 use tripod::transaction::two_phase::{
     BeginError, CommitOutcome, Coordinator, EnlistError, Filter, Outcome, Standing,
@@ -260,7 +261,37 @@ async fn a_coordinator_that_another_has_followed_does_not_take_the_log_back() {
     })
     .await;
     assert!(first.is_superseded());
-    drop(second);
+    // Nor does it try: the other has never noticed.
+    let transaction = transfer(&second, &a, &b, 1).await;
+    assert!(transaction.commit().await.is_committed());
+    assert_eq!(second.stats().epoch.map(Epoch::as_u64), Some(100));
+    assert_eq!(second.stats().reopened, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_is_superseded_leaves_participants_to_its_successor() {
+    let (log, a, b) = fresh();
+    let (its_a, its_b) = (Faulty::over(a.clone()), Faulty::over(b.clone()));
+    let opening = Coordinator::open(log.clone()).work_timeout(Duration::from_secs(60));
+    let opening = opening
+        .participant(its_a.clone())
+        .participant(its_b.clone());
+    let first = opening.await.unwrap();
+    let working = transfer(&first, &a, &b, 1).await;
+    let second = open(log, [shared(&a), shared(&b)]).await;
+    sleep(Duration::from_secs(1)).await;
+    let refused = first.begin().await.unwrap_err();
+    assert!(first.is_superseded(), "{refused:?}");
+    let scans = || its_a.scans() + its_b.scans();
+    let before = scans();
+    assert!(before > 0, "it has looked after them");
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(scans(), before);
+    // What it has begun itself ends in time all the same.
+    assert!(first.list(Filter::All).is_empty());
+    drop(working);
+    let transaction = transfer(&second, &a, &b, 1).await;
+    assert!(transaction.commit().await.is_committed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The coordinator, over participants in memory.
 
 mod commits;
-mod failing;
+pub(crate) mod failing;
 mod faulty;
 mod mended;
 mod operators;

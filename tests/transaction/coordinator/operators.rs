@@ -1,12 +1,17 @@
 //! What an operator sees, and can do.
 
+use std::time::Duration;
+
+use tripod::transaction::log::{Durability, Record, Subject, TransactionLog};
+use tripod::transaction::participant::Participant;
 use tripod::transaction::two_phase::{
     CommitOutcome, Filter, Outcome, ParkReason, Progress, Refusal, Resolution, ResolveError,
-    RetireError,
+    RetireError, Standing,
 };
+use tripod::transaction::{BranchId, Epoch};
 
 use super::faulty::{Fault, Faulty};
-use super::{balances, eventually, fresh, open, shared, transfer};
+use super::{balances, bank, eventually, fresh, open, shared, transfer};
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_parked_with_its_reason_until_somebody_says_retry() {
@@ -105,6 +110,51 @@ async fn a_participant_of_the_past_can_be_retired() {
     assert!(matches!(refused, RetireError::Registered(_)));
     drop(coordinator);
     assert_eq!(open(log, [shared(&a)]).await.participants().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_left_alone_and_shown_until_somebody_discards_it() {
+    let (log, a, b) = fresh();
+    let gone = bank("gone");
+    let b = Faulty::over(b);
+    let coordinator = open(log.clone(), [shared(&a), b.shared(), shared(&gone)]).await;
+    b.set(Fault::LosesCommits);
+    let transaction = transfer(&coordinator, &a, b.bank(), 10).await;
+    let id = transaction.id();
+    assert!(transaction.commit().await.is_committed());
+    drop(coordinator);
+    b.set(Fault::None);
+    // A later version of this crate adds something to it.
+    let epoch = log.open(0).await.unwrap().epoch();
+    let strange = Record::new(Subject::Transaction(id), [9]).unwrap();
+    let appended = log.append(epoch, vec![strange], Durability::Forced, None);
+    appended.await.unwrap();
+
+    let coordinator = open(log.clone(), [shared(&a), b.shared()]).await;
+    assert_eq!(coordinator.broken(), [id]);
+    assert_eq!(coordinator.inquire(id), Standing::Unknown);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let later = Epoch::new(u64::MAX).unwrap();
+    let in_doubt = async || b.bank().in_doubt(id.coordinator(), later).await.unwrap();
+    assert_eq!(in_doubt().await, [BranchId::new(id, 1)]);
+    // It may name anybody.
+    let refused = coordinator.retire(gone.name()).await.unwrap_err();
+    assert!(matches!(refused, RetireError::InUse(it) if it == id));
+    let mut other = coordinator.begin().await.unwrap();
+    let branch = other.enlist(&a).await.unwrap();
+    branch.set("account", 91).await.unwrap();
+    assert!(other.commit().await.is_committed());
+
+    b.bank().commit(BranchId::new(id, 1)).await.unwrap();
+    assert!(coordinator.discard(id).await.unwrap());
+    assert!(!coordinator.discard(id).await.unwrap());
+    assert!(coordinator.broken().is_empty());
+    coordinator.retire(gone.name()).await.unwrap();
+    drop(coordinator);
+    let coordinator = open(log, [shared(&a), b.shared()]).await;
+    assert!(coordinator.broken().is_empty());
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(balances(&[&a, b.bank()]), [91, 110]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,10 @@ impl TransactionLog for Slow {
         self.0.open(hint)
     }
 
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+        self.0.reopen(after)
+    }
+
     fn append(
         &self,
         epoch: Epoch,

@@ -39,6 +39,10 @@ impl TransactionLog for WatchedLog {
         Box::pin(self.points.around("log open", self.log.open(hint)))
     }
 
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+        Box::pin(self.points.around("log reopen", self.log.reopen(after)))
+    }
+
     fn append(
         &self,
         epoch: Epoch,

@@ -19,21 +19,25 @@ fn crashes_while_a_log_is_created_lose_nothing() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn crashes_while_records_are_appended_lose_nothing() {
     loses_nothing("appends", &script::appends());
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn crashes_while_segments_follow_one_another_lose_nothing() {
     loses_nothing("rolls", &script::rolls());
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn crashes_while_segments_grow_lose_nothing() {
     loses_nothing("grows", &script::grows());
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn a_process_that_dies_before_names_are_durable_leaves_them_to_the_next_on_a_full_disk() {
     let script = script::rolls();
     for call in 0..calls(&script, None).unwrap() {

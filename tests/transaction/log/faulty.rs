@@ -31,9 +31,13 @@ enum Fault {
     ClosesAnyEpoch,
     StaysOpen,
     TakesTooMuch,
+    TakesTheLogBack,
+    RaisesBeforeItRefuses,
+    TakesItselfForAnother,
+    CreatesWhereItReopens,
 }
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 18] = [
     Fault::IgnoresTheHint,
     Fault::UsesAnEpochTwice,
     Fault::TakesAnyEpoch,
@@ -48,6 +52,10 @@ const FAULTS: [Fault; 14] = [
     Fault::ClosesAnyEpoch,
     Fault::StaysOpen,
     Fault::TakesTooMuch,
+    Fault::TakesTheLogBack,
+    Fault::RaisesBeforeItRefuses,
+    Fault::TakesItselfForAnother,
+    Fault::CreatesWhereItReopens,
 ];
 
 #[derive(Clone, Debug)]
@@ -97,6 +105,27 @@ impl TransactionLog for Faulty {
             hint
         };
         Box::pin(async move { Ok(self.opened(self.log.open(hint).await?)) })
+    }
+
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+        Box::pin(async move {
+            let real = *self.epoch.lock().unwrap();
+            let after = match (self.fault, real) {
+                (Fault::TakesTheLogBack, Some((real, _))) => real,
+                (Fault::TakesItselfForAnother, Some((real, _))) if real != after => {
+                    return Err(LogError::Superseded { epoch: after });
+                }
+                (Fault::CreatesWhereItReopens, None) => {
+                    return Ok(self.opened(self.log.open(0).await?));
+                }
+                _ => self.real(after),
+            };
+            let reopened = self.log.reopen(after).await;
+            if self.fault == Fault::RaisesBeforeItRefuses && reopened.is_err() {
+                let _ = self.log.open(0).await;
+            }
+            Ok(self.opened(reopened?))
+        })
     }
 
     fn append(

@@ -1,25 +1,58 @@
 //! Random scripts on a disk that fails at random: each schedule is its seed.
-//!
-//! `TRIPOD_SCHEDULES` says how many, `TRIPOD_SEED` with which to begin.
 
-use std::env;
+use std::fmt;
 
 use super::schedule::{Seen, schedule};
+use crate::seeds::{Tally, Told, play_again, play_all};
 
-pub(super) fn number(name: &str, default: u64) -> u64 {
-    env::var(name).map_or(default, |text| text.parse().unwrap())
+/// What plays a seed again.
+const HERE: &str = "transaction_core -- --nocapture log::random::replay";
+
+/// What came of a schedule.
+struct Outcome {
+    met: Seen,
+    wrong: Vec<String>,
+}
+
+impl Tally for Seen {
+    fn merge(&mut self, other: &Self) {
+        self.crashes += other.crashes;
+        self.failures += other.failures;
+        self.full += other.full;
+        self.acknowledged += other.acknowledged;
+        self.second_crashes += other.second_crashes;
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{self:?}")
+    }
+}
+
+impl Told for Outcome {
+    type Tally = Seen;
+    type Wrong = String;
+
+    fn tally(&self) -> &Seen {
+        &self.met
+    }
+
+    fn wrong(&self) -> &[String] {
+        &self.wrong
+    }
+}
+
+fn run(seed: u64) -> Outcome {
+    let mut met = Seen::default();
+    let wrong = schedule(seed, &mut met).err().into_iter().collect();
+    Outcome { met, wrong }
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn no_schedule_loses_what_was_promised_or_brings_back_what_was_void() {
-    let (first, schedules) = (number("TRIPOD_SEED", 1), number("TRIPOD_SCHEDULES", 3000));
-    let mut met = Seen::default();
-    for seed in first..first + schedules {
-        if let Err(what) = schedule(seed, &mut met) {
-            panic!("TRIPOD_SEED={seed} TRIPOD_SCHEDULES=1: {what}");
-        }
-    }
-    println!("{schedules} schedules from seed {first}: {met:?}");
+    let (schedules, met) = play_all(3000, run, HERE);
     if schedules >= 3000 {
         let enough = schedules / 30;
         assert!(
@@ -29,4 +62,10 @@ fn no_schedule_loses_what_was_promised_or_brings_back_what_was_void() {
         assert!(met.failures > enough && met.full > enough, "{met:?}");
         assert!(met.acknowledged > schedules, "{met:?}");
     }
+}
+
+/// Plays one seed.
+#[test]
+fn replay() {
+    play_again(1, run, |outcome| print!("{}", outcome.met), HERE);
 }

@@ -1,7 +1,8 @@
 //! Each fault that can be put into the log is caught.
 //!
-//! The library includes this file in its own tests, where the faults can be switched on. What
-//! catches them are the checks that the log passes without a fault, in the tests of transactions:
+//! This program has the library's sources as its own, built as the library's own tests are: so the
+//! faults can be switched on. What catches them are the checks that the log passes without a fault,
+//! in the tests of transactions:
 //!
 //! | What is done wrong | What catches it |
 //! |---|---|
@@ -31,14 +32,41 @@
 //! recovery is in `tests/transaction/two_phase/replay.rs`.
 #![allow(
     dead_code,
+    unused_imports,
+    unfulfilled_lint_expectations,
     unreachable_pub,
+    missing_debug_implementations,
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a failed assertion is how a test speaks; other tests use the rest"
+    reason = "a failed assertion is how a test speaks; the sources are linted where they belong"
 )]
+
+extern crate self as tripod;
+
+#[path = "../../../src/chance.rs"]
+mod chance;
+#[cfg(feature = "conformance")]
+#[path = "../../../src/conformance/mod.rs"]
+mod conformance;
+#[path = "../../../src/future.rs"]
+mod future;
+#[cfg(feature = "metrics")]
+#[path = "../../../src/metrics.rs"]
+mod metrics;
+#[cfg(feature = "postgres")]
+#[path = "../../../src/postgres/mod.rs"]
+mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+#[path = "../../../src/tls.rs"]
+mod tls;
+#[path = "../../../src/transaction/mod.rs"]
+mod transaction;
 
 mod disk;
 mod model;
@@ -55,11 +83,11 @@ mod fuzz {
     pub(super) use case::{Met, case};
 }
 
-use super::Seeded;
-use super::switch::with;
+pub use future::BoxFuture;
 use fuzz::{Met, case};
 use schedule::{Seen, schedule};
 use sweep::{refuses_the_superseded, survives_every_crash};
+use transaction::log::{Seeded, with};
 
 /// What catches a fault.
 #[derive(Clone, Copy, Debug)]

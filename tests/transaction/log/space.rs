@@ -5,9 +5,9 @@ use tripod::transaction::log::{AppendError, Durability, LogError, Record, Transa
 
 use super::disk::{Disk, Loss};
 use super::model::Model;
-use super::random::number;
 use super::script::saga;
 use super::world::{World, drive};
+use crate::seeds::number;
 
 fn decision(number: u64, len: usize) -> Record {
     Record::new(saga(number), vec![7; len]).unwrap()

@@ -45,7 +45,11 @@ pub(super) fn options() -> FileLogOptions {
 
 impl World {
     pub(super) fn new(disk: Disk, model: Model) -> Self {
-        let (log, writer) = FileLog::on(disk.clone(), options());
+        Self::with(disk, model, options())
+    }
+
+    pub(super) fn with(disk: Disk, model: Model, options: FileLogOptions) -> Self {
+        let (log, writer) = FileLog::on(disk.clone(), options);
         Self {
             disk,
             log,

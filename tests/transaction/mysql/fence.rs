@@ -85,6 +85,7 @@ async fn a_prepared_branch_is_committed_in_one_phase_too() {
 async fn opening_and_one_phase_commits_do_not_cross() {
     let scene = Scene::new().await;
     let branch = scene.branch(1);
+    let _work = scene.pays(branch).await;
     let mut raw = scene.raw().await;
     // What a one-phase commit does first.
     run(&mut raw, "START TRANSACTION").await;
@@ -102,7 +103,6 @@ async fn opening_and_one_phase_commits_do_not_cross() {
     );
     run(&mut raw, "COMMIT").await;
     scene.shop.open(scene.opening(2)).await.unwrap();
-    scene.pays(branch).await;
     assert_eq!(scene.shop.commit_one_phase(branch).await.unwrap(), ABORTED);
 }
 

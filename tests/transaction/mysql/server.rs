@@ -1,11 +1,14 @@
 //! Servers that crash, that will not do, and whom they let in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tripod::transaction::log::MemoryLog;
 use tripod::transaction::participant::{
     Enlist, MysqlParticipant, MysqlUnfit, Participant, ParticipantError, ParticipantOpenError, Tls,
     Vote,
 };
+use tripod::transaction::two_phase::Coordinator;
 
 use super::{ABORTED, COMMITTED, Scene, no};
 use crate::server::certificates::Certificates;
@@ -258,6 +261,14 @@ async fn passwords_and_parameters_are_told_to_nobody() {
         "{error:?}"
     );
     assert!(!told(&error).contains("canary"), "{error:?}");
+    let opening = Coordinator::open(MemoryLog::new()).allow_volatile_log();
+    let opening = opening.scan_interval(Duration::from_millis(50));
+    let _coordinator = opening.participant(shop).await.unwrap();
+    ear.hears("coordinator opened").await;
+    // It connects anew, in vain.
+    let other = "ALTER USER teller IDENTIFIED BY 'canary-other'; KILL USER teller";
+    scene.server.query(other);
+    ear.hears("participant not looked after").await;
     let heard = &ear.heard().values;
     assert!(!heard.contains("canary"), "{heard}");
 }

@@ -38,6 +38,7 @@ faults! {
     SettlesThePrepared: what_is_prepared_is_only_reported;
     LeavesWhatWorks: what_works_is_ended;
     BeginsAgain: what_is_settled_never_works_again;
+    BeginsTooLate: a_branch_of_an_earlier_epoch_never_begins;
     EndsWithItsHandle: a_dropped_handle_leaves_its_branch;
     WritesOnceItHasEnded: a_handle_ends_when_its_branch_commits;
     ListsNothing: what_is_prepared_in_earlier_epochs_is_listed;

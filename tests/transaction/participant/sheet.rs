@@ -39,6 +39,7 @@ struct State {
     marks: BTreeSet<u64>,
     known: BTreeSet<BranchId>,
     opened: Option<Opening>,
+    epochs: BTreeMap<CoordinatorId, Epoch>,
 }
 
 /// A handle of a branch.
@@ -137,6 +138,13 @@ impl Sheet {
 }
 
 impl State {
+    /// One that nothing but its epoch keeps from working.
+    fn is_of_an_earlier_epoch(&self, branch: BranchId) -> bool {
+        let id = branch.transaction();
+        let free = self.ledger.row(branch).is_none();
+        free && self.epochs.get(&id.coordinator()) > Some(&id.epoch())
+    }
+
     /// Lets what was written follow the ledger.
     fn tidy(&mut self, branch: BranchId, fault: Option<Fault>) {
         match self.ledger.row(branch) {
@@ -208,7 +216,9 @@ impl BlockingParticipant for Sheet {
             }
             _ => {}
         }
-        Ok(opened?)
+        opened?;
+        state.epochs.insert(coordinator, epoch);
+        Ok(())
     }
 
     fn prepare(&self, branch: BranchId) -> Result<Vote, ParticipantError> {
@@ -277,7 +287,12 @@ impl BlockingEnlist for Sheet {
         let mut state = self.state.lock().unwrap();
         state.known.insert(branch);
         let begun = state.ledger.work(branch, true);
-        if self.fault != Some(Fault::BeginsAgain) {
+        let takes_it = match self.fault {
+            Some(Fault::BeginsAgain) => true,
+            Some(Fault::BeginsTooLate) => state.is_of_an_earlier_epoch(branch),
+            _ => false,
+        };
+        if !takes_it {
             begun.map_err(ParticipantError::refused)?;
         }
         Ok(Line {

@@ -1,8 +1,12 @@
 //! Passwords, and what users send.
 
+use std::time::Duration;
+
+use tripod::transaction::log::MemoryLog;
 use tripod::transaction::participant::{
     Enlist, Participant, ParticipantOpenError, PostgresParticipant, Tls, Vote,
 };
+use tripod::transaction::two_phase::Coordinator;
 
 use crate::server::certificates::Certificates;
 use crate::server::postgres::PostgresServer;
@@ -10,9 +14,16 @@ use crate::server::postgres::PostgresServer;
 use super::{COMMITTED, id, is_no, opening, server};
 use crate::told::{Ear, told};
 
+/// One that tells what it does with the participant.
+async fn coordinator(shop: &PostgresParticipant) -> Coordinator {
+    let opening = Coordinator::open(MemoryLog::new()).allow_volatile_log();
+    let opening = opening.scan_interval(Duration::from_millis(50));
+    opening.participant(shop.clone()).await.unwrap()
+}
+
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
-    let server = PostgresServer::start_with_passwords();
+    let mut server = PostgresServer::start_with_passwords();
     server.query("ALTER SYSTEM SET max_prepared_transactions = 4");
     server.query("CREATE ROLE shop LOGIN SUPERUSER PASSWORD 'canary-right'");
     let ear = Ear::new();
@@ -51,6 +62,10 @@ async fn passwords_are_told_to_nobody() {
             assert!(!told.contains("canary"), "{url} {told}");
         }
     }
+    server.kill();
+    server.restart();
+    let _coordinator = coordinator(&shop).await;
+    ear.hears("coordinator opened").await;
     // It connects anew, in vain.
     server.query("ALTER ROLE shop PASSWORD 'canary-other'");
     server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'");
@@ -59,6 +74,7 @@ async fn passwords_are_told_to_nobody() {
             assert!(!told(&error).contains("canary"), "{error:?}");
         }
     }
+    ear.hears("participant not looked after").await;
     let heard = ear.heard().values.replace("canary-who", "who");
     assert!(!heard.contains("canary"), "{heard}");
 }
@@ -94,6 +110,16 @@ async fn what_users_send_is_told_to_nobody() {
     );
     let Vote::No(why) = vote else { panic!() };
     assert!(why.contains("23505"), "{why}");
+    let coordinator = coordinator(&shop).await;
+    let mut transaction = coordinator.begin().await.unwrap();
+    let mut work = transaction.enlist(&shop).await.unwrap();
+    work.execute(insert, &[&"canary"]).await.unwrap();
+    work.execute(insert, &[&"canary"]).await.unwrap();
+    let id = transaction.id().to_string();
+    let outcome = transaction.commit().await;
+    ear.hears(&id).await;
+    assert!(!outcome.is_committed(), "{outcome:?}");
+    assert!(!format!("{outcome:?}").contains("canary"), "{outcome:?}");
     let heard = &ear.heard().values;
     assert!(!heard.contains("canary"), "{heard}");
 }

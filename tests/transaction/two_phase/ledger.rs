@@ -33,6 +33,18 @@ fn one_phase_commits_of_earlier_epochs_are_fenced_off() {
 }
 
 #[test]
+fn branches_of_earlier_epochs_never_begin() {
+    let mut ledger = working();
+    ledger.open(coordinator(), epoch(3), 2).unwrap();
+    let before = ledger.clone();
+    for begun_in in [1, 2] {
+        assert!(ledger.work(branch(begun_in), false).is_err());
+    }
+    assert_eq!(ledger, before);
+    ledger.work(branch(3), false).unwrap();
+}
+
+#[test]
 fn prepared_branches_of_earlier_epochs_still_commit() {
     let mut ledger = working();
     ledger.answer(branch(1), Request::Prepare);

@@ -13,11 +13,15 @@ use crate::lock::backend::{Entry, Inspection, LockBackend};
 use crate::lock::name::{HolderId, LockName};
 
 use super::Fixture;
+use super::client::Silence;
 use super::party::Party;
 
 pub(super) struct Scene<'a> {
     fixture: &'a dyn Fixture,
+    silence: Silence,
     clients: [Arc<dyn LockBackend>; 2],
+    /// The case's own clients, and what the fixture knows them as.
+    own: Mutex<Vec<[Arc<dyn LockBackend>; 2]>>,
     /// At random, so that names and ids are not those of another run on the same store.
     run: u64,
     case: u32,
@@ -30,13 +34,16 @@ pub(super) struct Scene<'a> {
 impl<'a> Scene<'a> {
     pub(super) fn new(
         fixture: &'a dyn Fixture,
-        clients: [Arc<dyn LockBackend>; 2],
+        clients: &[Arc<dyn LockBackend>; 2],
         run: u64,
         case: u32,
     ) -> Self {
+        let silence = Silence::default();
         Self {
             fixture,
-            clients,
+            clients: clients.clone().map(|client| silence.client(client)),
+            silence,
+            own: Mutex::default(),
             run,
             case,
             names: AtomicU64::new(0),
@@ -111,7 +118,11 @@ impl<'a> Scene<'a> {
 
     /// Another client.
     pub(super) async fn connect(&self) -> Result<Arc<dyn LockBackend>, Failure> {
-        Ok(self.fixture.connect().await?)
+        let connected = self.fixture.connect().await;
+        let store = connected.inspect_err(|error| self.silence.note(error))?;
+        let client = self.silence.client(Arc::clone(&store));
+        self.own.lock().push([Arc::clone(&client), store]);
+        Ok(client)
     }
 
     /// A client of all cases.
@@ -120,15 +131,22 @@ impl<'a> Scene<'a> {
         far
     }
 
-    /// Ends a session. What it left is not tidied up by it, unless the store has no sessions, and
-    /// this client is everybody's.
+    /// Ends the session of a client of the case's own. What it left is not tidied up by it.
     pub(super) async fn sever(&self, client: Arc<dyn LockBackend>) {
-        let lives = |other: &Arc<dyn LockBackend>| {
-            let mut common = self.clients.iter();
-            common.any(|common| Arc::ptr_eq(common, other)) || !Arc::ptr_eq(other, &client)
-        };
+        let lives = |other: &Arc<dyn LockBackend>| !Arc::ptr_eq(other, &client);
         self.entries.lock().retain(|(other, _)| lives(other));
-        self.fixture.sever(&client).await;
+        let own = std::mem::take(&mut *self.own.lock());
+        let (severed, own): (Vec<_>, Vec<_>) =
+            own.into_iter().partition(|[other, _]| !lives(other));
+        *self.own.lock() = own;
+        for [_, store] in &severed {
+            self.fixture.sever(store).await;
+        }
+    }
+
+    /// Whether a call was not answered.
+    pub(super) fn was_silence(&self) -> bool {
+        self.silence.was()
     }
 
     pub(super) async fn inspect(&self, name: &LockName) -> Result<Inspection, Failure> {

@@ -1,6 +1,7 @@
 //! Entering: granted at once, or into the queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcd_client::KeyValue;
 use tokio::time::Instant;
@@ -15,9 +16,16 @@ use super::store::Store;
 use super::table::{Naming, Stage};
 use super::trouble::Trouble;
 
-/// How often one races others for a grant before it stands in line: in the store's queue, or if it
-/// does not wait, among those of this process.
+/// How often one who waits races others for a grant before it stands in line in the store's queue.
 const RACES_MAX: usize = 4;
+
+/// How often one who does not wait races, before it does so in turn with others of this process.
+const RACES_ALONE: usize = 1;
+
+/// How long one goes on racing. Each race that is lost is one that another won, so a crowd is let
+/// in one by one; this is time for hundreds at a store that answers within tens of milliseconds.
+/// One that does not answer is not waited for that long: each request has a limit of its own.
+const RACING_MAX: Duration = Duration::from_secs(10);
 
 /// How often a lease is sought anew that turns out to be gone.
 const LEASES_MAX: usize = 3;
@@ -42,7 +50,7 @@ impl Store {
                 Err(trouble) if trouble.is_lease_gone() => continue,
                 lease => lease?,
             };
-            match self.enter(&naming, &lease, request.waits(), until).await {
+            match self.enter(&naming, &lease, request.waits()).await {
                 Err(trouble) if trouble.is_lease_gone() => self.retire(&lease),
                 answer => return answer,
             }
@@ -55,12 +63,10 @@ impl Store {
         naming: &Naming<'_>,
         lease: &Lease,
         waits: bool,
-        until: Instant,
     ) -> Result<Enqueued, Trouble> {
         let (wish, terms) = (&naming.wish, lease.terms());
-        let mut answer = self
-            .take_to_enter(naming, wish.enqueue(terms), until)
-            .await?;
+        let races_until = Instant::now() + RACING_MAX;
+        let mut answer = self.take_to_enter(naming, wish.enqueue(terms)).await?;
         if answer.held() {
             return Ok(Enqueued::Granted(naming.granted(
                 lease,
@@ -70,10 +76,10 @@ impl Store {
         }
         let (mut tried, mut turn) = (0, None);
         // Each time, one of the others got on.
-        while Instant::now() < until {
+        while Instant::now() < races_until {
             let Look { snapshot, left } = look(naming, &answer)?;
             if left {
-                return Err(Trouble::rejected("the id has left"));
+                return Err(Trouble::outlived());
             }
             if let Some(own) = snapshot.of(wish.holder) {
                 if own.lease != lease.id() {
@@ -81,7 +87,7 @@ impl Store {
                         "an entry of a lost lease is there still",
                     ));
                 }
-                return self.entered(naming, Some(snapshot), until).await;
+                return self.entered(naming, Some(snapshot)).await;
             }
             let candidate = wish.candidate();
             match snapshot.judge(&candidate, waits) {
@@ -90,23 +96,23 @@ impl Store {
                 Verdict::Wait => {
                     let blockers = snapshot.blockers(&wish.keys, &candidate);
                     let txn = wish.enter(terms, blockers.are_there());
-                    answer = self.take_to_enter(naming, txn, until).await?;
+                    answer = self.take_to_enter(naming, txn).await?;
                     if answer.held() {
-                        return self.now_waits(naming, &answer, until).await;
+                        return self.now_waits(naming, &answer).await;
                     }
                 }
                 // In the queue, one goes after another.
                 Verdict::Admit if waits && tried >= RACES_MAX && snapshot.any().is_some() => {
                     let txn = wish.enter(terms, snapshot.any());
-                    answer = self.take_to_enter(naming, txn, until).await?;
+                    answer = self.take_to_enter(naming, txn).await?;
                     if answer.held() {
-                        return self.now_waits(naming, &answer, until).await;
+                        return self.now_waits(naming, &answer).await;
                     }
                 }
                 Verdict::Admit => {
                     let (floor, _) = snapshot.floor(&wish.keys);
                     let txn = wish.grant(terms, &snapshot);
-                    answer = self.take_to_enter(naming, txn, until).await?;
+                    answer = self.take_to_enter(naming, txn).await?;
                     if answer.held() {
                         let granted = naming.granted(lease, answer.revision, floor)?;
                         return Ok(Enqueued::Granted(granted));
@@ -114,8 +120,8 @@ impl Store {
                 }
             }
             tried += 1;
-            if tried == RACES_MAX && !waits {
-                turn = self.turn(wish, until).await;
+            if tried == RACES_ALONE && !waits {
+                turn = self.turn(wish, races_until).await;
             }
         }
         drop(turn);
@@ -123,19 +129,14 @@ impl Store {
     }
 
     /// Just entered the queue.
-    async fn now_waits(
-        &self,
-        naming: &Naming<'_>,
-        answer: &Answer,
-        until: Instant,
-    ) -> Result<Enqueued, Trouble> {
+    async fn now_waits(&self, naming: &Naming<'_>, answer: &Answer) -> Result<Enqueued, Trouble> {
         naming.settle(Stage::Waiting {
             arrival: answer.revision,
             blockers: None,
         })?;
         let snapshot = answer.snapshot(&naming.wish.keys);
         let snapshot = snapshot.map_err(Trouble::after_it_entered)?;
-        self.entered(naming, Some(snapshot), until).await
+        self.entered(naming, Some(snapshot)).await
     }
 
     /// In the queue, or a holder already.
@@ -143,8 +144,8 @@ impl Store {
         &self,
         naming: &Naming<'_>,
         snapshot: Option<Snapshot>,
-        until: Instant,
     ) -> Result<Enqueued, Trouble> {
+        let until = Instant::now() + TIMEOUT;
         // It was there, and ended meanwhile: its lease did, or somebody else's command.
         let gone = || Trouble::unavailable("the entry is gone already");
         let enqueued = self.queued(naming, snapshot, until).await?;

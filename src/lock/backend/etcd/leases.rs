@@ -1,11 +1,12 @@
 //! The leases that entries stand under: found, or asked for.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use etcd_client::LeaseGrantOptions;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+
+use crate::chance::random;
 
 use super::lease::{Granting, Lease, Terms};
 use super::link::TIMEOUT;
@@ -84,7 +85,7 @@ impl Store {
         let used = self.link.used(until).await?;
         let mut client = used.lease();
         // Chosen here, so that what a lost answer left can be named.
-        let id = RandomState::new().hash_one(ttl_secs) >> 1;
+        let id = random() >> 1;
         let id = i64::try_from(id).unwrap_or(i64::MAX).max(1);
         let asked = i64::try_from(ttl_secs).unwrap_or(i64::MAX);
         let sent = Instant::now();

@@ -1,6 +1,5 @@
 //! The way to the store: a client of one of its servers, replaced when it fails.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,9 +10,11 @@ use etcd_client::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::chance;
+
 use super::trouble::Trouble;
 
-/// How long a call may take in all, and a server to accept a connection.
+/// How long a request may take, nearly every call in all, and a server to accept a connection.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a request must have had before its silence is held against the connection that all
@@ -23,6 +24,9 @@ const FAIR: Duration = Duration::from_millis(400);
 /// The longest pause before another connection is tried: short beside the shortest lease, which is
 /// two seconds.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// The longest pause after one failure: a few round trips.
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
 
 /// How much a server may answer at once: a queue of tens of thousands.
 const ANSWER_MAX: usize = 64 << 20;
@@ -190,10 +194,7 @@ impl Link {
     }
 }
 
-/// How long to pause after so many failures: doubled each time, and drawn from its upper half.
+/// How long to pause after so many failures.
 pub(super) fn pause(failures: u32, longest: Duration) -> Duration {
-    let doublings = failures.saturating_sub(1).min(10);
-    let pause = (Duration::from_millis(10) * 2_u32.pow(doublings)).min(longest);
-    let random = RandomState::new().hash_one(failures) & 0xff;
-    pause / 2 + pause / 2 * u32::try_from(random).unwrap_or_default() / 0xff
+    chance::pause(PAUSE_FIRST, failures.saturating_sub(1), longest)
 }

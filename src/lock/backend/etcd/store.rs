@@ -60,10 +60,9 @@ impl Store {
         &self,
         naming: &Naming<'_>,
         txn: Txn,
-        until: Instant,
     ) -> Result<Answer, Trouble> {
         naming.goes_out()?;
-        let answer = self.take(txn, until).await;
+        let answer = self.take(txn, Instant::now() + TIMEOUT).await;
         if let (Err(_), Some(lease)) = (&answer, naming.lease()) {
             // Whatever it says: should something stand there nevertheless, it is found.
             lease.suspect();

@@ -50,9 +50,9 @@ impl Trouble {
         Self::new(BackendErrorKind::Indeterminate, Cause::Way, text)
     }
 
-    /// An answer that came after the entry's time was over.
+    /// What came after the entry's time was over: an answer, or a request that was not sent.
     pub(super) fn outlived() -> Self {
-        let text = "the answer came too late";
+        let text = "the entry's time was over";
         Self::new(BackendErrorKind::Indeterminate, Cause::Outlived, text)
     }
 

@@ -112,6 +112,11 @@ impl ConnectPostgres {
             Some(way) => Some(Ear::new(way, pool.clone(), Arc::clone(&bells)).await?),
             None => None,
         };
+        // Who listens by the same way has been heard there, and so is behind no such pooler.
+        let (pool, renewals) = match self.listening {
+            Listening::ByTheSame => (pool.naming(), renewals.naming()),
+            Listening::By(_) | Listening::Not => (pool, renewals),
+        };
         Ok(PostgresBackend {
             pool,
             renewals,

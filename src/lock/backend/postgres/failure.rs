@@ -37,6 +37,17 @@ pub(super) fn unconnected(error: tokio_postgres::Error) -> BackendError {
     BackendError::new(kind, Verb::Connect).with_source(cause(error))
 }
 
+/// Whether a statement's name is not known any more, or means what it no longer can: nothing was
+/// done. A pooler that shares out its connections may have come in between, or another schema.
+pub(super) fn is_stale(error: &tokio_postgres::Error) -> bool {
+    let stale = [
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::DUPLICATE_PSTATEMENT,
+        SqlState::FEATURE_NOT_SUPPORTED,
+    ];
+    error.code().is_some_and(|code| stale.contains(code))
+}
+
 fn conclude(error: &tokio_postgres::Error) -> BackendErrorKind {
     match error.as_db_error() {
         Some(answer) if !is_undone(error) => {

@@ -1,7 +1,6 @@
 //! Hearing of changes: a connection of its own that listens to this client's channel.
 
 use std::future::poll_fn;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
 
+use crate::chance::random;
 use crate::lock::backend::bells::Bells;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
 use crate::lock::name::HolderId;
@@ -42,7 +42,7 @@ pub(super) struct Ear {
 impl Ear {
     /// Listens, and rings the bells of those who are told of a change.
     pub(super) async fn new(way: Way, pool: Pool, bells: Arc<Bells>) -> Result<Self, BackendError> {
-        let channel = format!("tripod_{:016x}", RandomState::new().hash_one(()));
+        let channel = format!("tripod_{:016x}", random());
         let hears = Arc::new(AtomicBool::new(false));
         let (first, started) = oneshot::channel();
         let listening = Listening {

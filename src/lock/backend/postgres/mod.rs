@@ -17,10 +17,11 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::chance::part;
 use crate::future::BoxFuture;
 use crate::lock::fence::FencingToken;
 use crate::lock::name::{HolderId, LockName};
-use crate::postgres::{Argument, part};
+use crate::postgres::Argument;
 
 use super::bells::Bells;
 use super::{
@@ -45,9 +46,10 @@ const RENEWED_TOGETHER: usize = 128;
 ///
 /// Each step is one call of a function of the schema `tripod`, which
 /// [`migrate`](Self::migrate) creates: one statement, one round trip, one transaction. Statements
-/// are unnamed and set nothing beyond their transaction, so they go through a pooler in
-/// transaction mode, `PgBouncer` for one; only listening needs a connection of its own
-/// ([`listen_url`](ConnectPostgres::listen_url)).
+/// set nothing beyond their transaction, and have no name where listening goes another way or is
+/// not done, so they go through a pooler in transaction mode, `PgBouncer` for one; only listening
+/// needs a connection of its own ([`listen_url`](ConnectPostgres::listen_url)). Elsewhere the
+/// server keeps them prepared, and a connection's first call of each takes a second round trip.
 ///
 /// The clock is the server's, of the time of day: if it jumps, leases end early or late. Fencing
 /// tokens come from a sequence. What is answered is durable there, for `synchronous_commit` is

@@ -6,9 +6,11 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::Row;
 
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
-use crate::postgres::{self, Argument, Borrowed, NoConnection, Way, is_undone, takes_no_writes};
+use crate::postgres::{
+    self, Argument, Borrowed, Connected, NoConnection, Way, is_undone, takes_no_writes,
+};
 
-use super::failure::{unanswered, unreached};
+use super::failure::{is_stale, unanswered, unreached};
 
 /// How long a call may wait for a connection, one that is free or a new one.
 const CONNECTION_MAX: Duration = Duration::from_secs(2);
@@ -17,11 +19,25 @@ const CONNECTION_MAX: Duration = Duration::from_secs(2);
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
-pub(super) struct Pool(postgres::Pool);
+pub(super) struct Pool {
+    connections: postgres::Pool,
+    named: bool,
+}
 
 impl Pool {
     pub(super) fn new(way: Way, size: usize) -> Option<Self> {
-        postgres::Pool::new(way, size).map(Self)
+        let connections = postgres::Pool::new(way, size)?;
+        let named = false;
+        Some(Self { connections, named })
+    }
+
+    /// The same connections, where what is asked has a name there: the server parses and plans it
+    /// once. A pooler may send each to another server connection, where the name means nothing.
+    pub(super) fn naming(self) -> Self {
+        Self {
+            named: true,
+            ..self
+        }
     }
 
     /// Asks, and answers the rows and when the statement was sent. It is one transaction.
@@ -38,8 +54,15 @@ impl Pool {
         let client = self.connection(verb).await?;
         let sent = Instant::now();
         let connection = client.client().ok_or_else(silent)?;
-        // Unnamed, so that a pooler may send each to another server connection.
-        let asked = connection.query_typed(statement, arguments);
+        let asked = async {
+            if self.named {
+                match named(connection, statement, arguments).await {
+                    Err(error) if is_stale(&error) => {}
+                    answer => return answer,
+                }
+            }
+            connection.query_typed(statement, arguments).await
+        };
         match timeout(ANSWER_MAX, asked).await {
             Ok(Ok(rows)) => {
                 client.give_back();
@@ -48,14 +71,14 @@ impl Pool {
             Ok(Err(error)) => {
                 if takes_no_writes(&error) {
                     // Another server may take them now, under the same address.
-                    self.0.forget_idle();
+                    self.connections.forget_idle();
                 } else if is_undone(&error) {
                     client.give_back();
                 }
                 Err(unanswered(error, verb))
             }
             Err(_) => {
-                self.0.forget_since(sent);
+                self.connections.forget_since(sent);
                 Err(silent())
             }
         }
@@ -65,10 +88,26 @@ impl Pool {
         let unavailable = |why: NoConnection| {
             BackendError::new(BackendErrorKind::Unavailable, verb).with_source(why)
         };
-        match self.0.connection(CONNECTION_MAX).await {
+        match self.connections.connection(CONNECTION_MAX).await {
             Ok(client) => Ok(client),
             Err(NoConnection::Unreached(error)) => Err(unreached(error, verb)),
             Err(why @ (NoConnection::Closed | NoConnection::Late)) => Err(unavailable(why)),
         }
     }
+}
+
+/// Asks by the statement's name, which the server is told before if it does not know it yet.
+async fn named(
+    connection: &Connected,
+    statement: &str,
+    arguments: &[Argument<'_>],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let types: Vec<_> = arguments.iter().map(|(_, of)| of.clone()).collect();
+    let prepared = connection.prepare_typed_cached(statement, &types).await?;
+    let values: Vec<_> = arguments.iter().map(|(value, _)| *value).collect();
+    let answer = connection.query(&prepared, &values).await;
+    if answer.as_ref().is_err_and(is_stale) {
+        connection.statement_cache.remove(statement, &types);
+    }
+    answer
 }

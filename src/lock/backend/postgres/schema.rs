@@ -1,19 +1,16 @@
 //! The schema in the database, by version.
 
-use std::future::IntoFuture;
-
 use tokio_postgres::Client;
 
-use crate::future::BoxFuture;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
-use crate::postgres::{Misfit, Schema, SchemaTrouble, Way};
-use crate::tls::Tls;
+use crate::postgres::{Misfit, Schema, SchemaTrouble, migration};
 
 use super::failure::{no_way, unanswered, unconnected, unreached};
 
 const SCHEMA: Schema = Schema {
     table: "tripod.migration",
     versions: &[include_str!("v1.sql")],
+    words: &[],
 };
 
 /// Why the schema in the database does not do. It is the source of the *rejected*
@@ -46,45 +43,10 @@ pub enum SchemaError {
     },
 }
 
-/// Creates the schema `tripod`, or brings it to this version; made by
-/// [`PostgresBackend::migrate`](super::PostgresBackend::migrate), and awaited.
-#[must_use = "nothing is done before it is awaited"]
-pub struct MigratePostgres {
-    url: String,
-    tls: Option<Tls>,
-}
-
-impl MigratePostgres {
-    pub(super) fn new(url: String) -> Self {
-        Self { url, tls: None }
-    }
-
-    /// Connects by TLS only, and trusts whom this says. At first: as the URL's `sslmode` says.
-    pub fn tls(mut self, tls: Tls) -> Self {
-        self.tls = Some(tls);
-        self
-    }
-
-    async fn run(self) -> Result<(), BackendError> {
-        let way = Way::new(&self.url, self.tls.as_ref()).await;
-        let migrated = SCHEMA.migrate(&way.map_err(no_way)?).await;
-        migrated.map_err(|trouble| conclude(trouble, unanswered))
-    }
-}
-
-impl IntoFuture for MigratePostgres {
-    type Output = Result<(), BackendError>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
-    }
-}
-
-impl std::fmt::Debug for MigratePostgres {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MigratePostgres").finish_non_exhaustive()
-    }
+migration! {
+    /// Creates the schema `tripod`, or brings it to this version; made by
+    /// [`PostgresBackend::migrate`](super::PostgresBackend::migrate), and awaited.
+    MigratePostgres of SCHEMA, BackendError, no_way, |trouble| conclude(trouble, unanswered)
 }
 
 /// Refuses a server or a schema that does not do.

@@ -1,5 +1,4 @@
--- Version 1 of the schema. This file never changes once it is released: a later version is a file
--- of its own.
+-- Version 1 of the schema. Once released, it never changes: a later version is another file.
 --
 -- A verb of LockBackend is one call of one function here, in a transaction of its own. It begins by
 -- tripod.enter, which locks the name, and only then looks: each statement of a volatile function
@@ -38,29 +37,32 @@ CREATE TABLE tripod.entry (
 
 -- Settings for this transaction alone, so that they hold behind a pooler too.
 CREATE FUNCTION tripod.settle() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    -- What is assigned is reckoned at once; what is performed is a query of its own.
+    v_done text;
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'locks need the isolation level read committed'
             USING ERRCODE = 'active_sql_transaction',
             HINT = 'ALTER ROLE ... SET default_transaction_isolation = ''read committed''';
     END IF;
-    -- Shorter than the client waits for an answer.
-    PERFORM set_config('lock_timeout', '1000', true);
     -- What is answered is durable, whatever the server or the role is set to.
-    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
-        PERFORM set_config('synchronous_commit', 'on', true);
+    IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
+        v_done := set_config('synchronous_commit', 'on', true);
     END IF;
-    -- A plan that reads a small table whole would still be in use when it has grown.
-    PERFORM set_config('enable_seqscan', 'off', true);
-    -- Where such a plan is all there is, its cost would have it compiled, which takes far longer.
-    PERFORM set_config('jit', 'off', true);
+    -- Nobody waits for a lock for longer than the client does for an answer. A plan that reads a
+    -- small table whole would still be in use when it has grown; and where it is all there is, its
+    -- cost would have it compiled, which takes far longer.
+    v_done := set_config('lock_timeout', '1000', true)
+        || set_config('enable_seqscan', 'off', true) || set_config('jit', 'off', true);
 END $$;
 
 -- Begins a step on this name, and answers its time. Names of one hash only wait for each other.
 CREATE FUNCTION tripod.enter(p_name bytea) RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    v_done text := tripod.settle();
 BEGIN
-    PERFORM tripod.settle();
-    PERFORM pg_advisory_xact_lock(
+    v_done := pg_advisory_xact_lock(
         hashtextextended(encode(p_name, 'hex') COLLATE "C", 8389765494828724836));
     RETURN clock_timestamp();
 END $$;
@@ -251,14 +253,14 @@ CREATE FUNCTION tripod.enqueue(
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
-    v_ttl interval := p_ttl_us * interval '1 microsecond';
+    v_expires timestamptz := v_now + p_ttl_us * interval '1 microsecond';
     v_token bigint := nextval('tripod.fencing_token');
     v_answer bigint[];
     v_freed boolean;
 BEGIN
     INSERT INTO tripod.entry
-    SELECT p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0, v_token, v_token, p_ttl_us,
-        v_now + v_ttl, p_channel, p_metadata
+    SELECT p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0::bigint, v_token, v_token,
+        p_ttl_us, v_expires, p_channel, p_metadata
     WHERE NOT EXISTS (SELECT FROM tripod.entry WHERE name = p_name);
     IF FOUND THEN
         v_answer := ARRAY[1, v_token, v_token, p_ttl_us];
@@ -266,7 +268,7 @@ BEGIN
         v_freed := tripod.expire(p_name, v_now);
         v_answer := tripod.join_queue(
             (p_name, p_holder, p_mode, p_permits, p_of, p_priority, 0, v_token, v_token, p_ttl_us,
-                v_now + v_ttl, p_channel, p_metadata)::tripod.entry,
+                v_expires, p_channel, p_metadata)::tripod.entry,
             p_waits, v_now);
         IF v_freed THEN
             PERFORM tripod.tell(p_name);
@@ -329,11 +331,12 @@ CREATE FUNCTION tripod.release(p_name bytea, p_holder bytea) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now timestamptz := tripod.enter(p_name);
+    v_done text;
     v_held boolean;
 BEGIN
     DELETE FROM tripod.entry WHERE name = p_name AND holder = p_holder AND token IS NOT NULL
     RETURNING expires > v_now INTO v_held;
-    PERFORM tripod.settle_up(p_name, FOUND, v_now);
+    v_done := tripod.settle_up(p_name, FOUND, v_now);
     RETURN coalesce(v_held, false);
 END $$;
 

@@ -1,6 +1,5 @@
 //! A connection that is made again whenever it is lost, for as long as it is wanted.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::chance::pause;
 use crate::lock::backend::BackendErrorKind;
 
 use super::failure::{Failure, ends_connection};
@@ -227,8 +227,8 @@ impl Core {
                 }
                 Err(failure) => self.down(failure),
             }
-            sleep(pause(tries)).await;
-            tries += 1;
+            sleep(pause(PAUSE_MIN, tries, PAUSE_MAX)).await;
+            tries = tries.saturating_add(1);
         }
     }
 
@@ -271,11 +271,4 @@ impl Core {
         self.round_trip.store(now, Ordering::Relaxed);
         self.is_silent.store(false, Ordering::Relaxed);
     }
-}
-
-fn pause(tries: u32) -> Duration {
-    let most = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(tries));
-    let most = most.min(PAUSE_MAX);
-    let drawn = RandomState::new().hash_one(()) % 1024;
-    most / 2 + most / 2 * u32::try_from(drawn).unwrap_or_default() / 1024
 }

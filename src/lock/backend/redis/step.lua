@@ -41,7 +41,7 @@ if verb == 'renew' then
 end
 
 local stored = redis.call('HGETALL', KEYS[1])
-local mine
+local mine, other, other_id
 local others = 0
 local last_token = 0
 for i = 1, #stored, 2 do
@@ -52,26 +52,48 @@ for i = 1, #stored, 2 do
     mine = stored[i + 1]
   else
     others = others + 1
+    other_id, other = field, stored[i + 1]
   end
 end
 
 if not last_token then
   return { 'corrupt' }
-elseif others == 0 and not mine and verb == 'enqueue' then
-  local wish, ttl, metadata = ARGV[3], ARGV[4], ARGV[6]
-  local time = last_token < now and now or last_token + 1
-  local token = string.format('%.0f', time)
-  local expires = string.format('%.0f', now + ttl)
-  redis.call('HSET', KEYS[1], 't', token, id, 'h|' .. wish .. '|0|' .. expires .. '|' .. ttl ..
-    '|' .. token .. '|' .. token .. '||' .. metadata)
-  if last_token < time - time % DAY then
-    redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', (time - time % DAY + 2 * DAY) / 1000))
+elseif others == 0 then
+  -- Whoever is alone may hold.
+  local wish, ttl, metadata
+  if not mine and verb == 'enqueue' then
+    wish, ttl, metadata = ARGV[3] .. '|0|', ARGV[4], ARGV[6]
+  elseif mine and verb == 'claim' then
+    local expires
+    wish, expires, ttl, metadata =
+      string.match(mine, '^w|([xsp]|%d+|%d+|%d+|%d+|)(%d+)|(%d+)|%d+|%d+|%x*|(.*)$')
+    wish = wish and tonumber(expires) > now and wish
   end
-  return { 'granted', token, token, ttl }
-elseif others == 0 and mine and verb == 'release' then
+  if wish then
+    local time = last_token < now and now or last_token + 1
+    local token = string.format('%.0f', time)
+    local expires = string.format('%.0f', now + ttl)
+    redis.call('HSET', KEYS[1], 't', token, id, 'h|' .. wish .. expires .. '|' .. ttl .. '|' ..
+      token .. '|' .. token .. '||' .. metadata)
+    if last_token < time - time % DAY then
+      redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', (time - time % DAY + 2 * DAY) / 1000))
+    end
+    return { 'granted', token, token, ttl }
+  end
+end
+
+if mine and verb == 'release' and others < 2 then
   local expires = string.match(mine, '^h|[xsp]|%d+|%d+|%d+|%d+|(%d+)|')
-  if expires and tonumber(expires) > now then
+  local waits, channel = '', ''
+  if other then
+    -- Once it is alone it may hold.
+    waits, channel = string.match(other, '^w|[xsp]|%d+|%d+|%d+|%d+|(%d+)|%d+|%d+|%d+|(%x*)|')
+  end
+  if expires and tonumber(expires) > now and waits and (not other or tonumber(waits) > now) then
     redis.call('HDEL', KEYS[1], id)
+    if channel ~= '' then
+      redis.pcall('PUBLISH', 'tripod:' .. channel, other_id)
+    end
     return { 'true' }
   end
 end

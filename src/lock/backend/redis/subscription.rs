@@ -1,10 +1,10 @@
 //! The channel on which the waiters of a client are told.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use redis::{PushInfo, PushKind, Value};
 
+use crate::chance::random;
 use crate::lock::backend::bells::Bells;
 use crate::lock::name::HolderId;
 
@@ -17,7 +17,7 @@ pub(super) struct Subscription {
 impl Subscription {
     /// To a channel of this client's own.
     pub(super) fn new() -> Self {
-        let channel = RandomState::new().hash_one(());
+        let channel = random();
         Self {
             channel: format!("{channel:016x}").into(),
             bells: Arc::default(),

@@ -1,12 +1,12 @@
 //! Into the queue, and to the grant.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 use zookeeper_client::CreateMode;
 
+use crate::chance::random;
 use crate::lock::backend::{BackendError, Claimed, Enqueued, Entry, Request, Standing, Verb};
 use crate::lock::queue::{Mode, Verdict, Waiter};
 
@@ -292,7 +292,7 @@ async fn pause(call: &Call, tries: u32) -> Result<(), BackendError> {
         return Err(call.too_busy());
     }
     if tries > 2 {
-        let random = RandomState::new().hash_one(tries) % u64::from(tries.min(16));
+        let random = random() % u64::from(tries.min(16));
         sleep(Duration::from_millis(random)).await;
     }
     Ok(())

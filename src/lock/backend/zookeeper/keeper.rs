@@ -2,13 +2,14 @@
 //! what nobody asks for any more.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zookeeper_client::Error;
+
+use crate::chance::pause;
 
 use super::call::TIMEOUT;
 use super::child::{Child, Place};
@@ -131,16 +132,12 @@ async fn sweep(shared: &Shared, session: &Session) -> Result<(), Error> {
 /// Opens a session, and tries for as long as it takes.
 async fn reopen(shared: &Shared) {
     let (shortest, longest) = PAUSE;
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         if let Ok(session) = Session::open(&shared.config, OPEN_TIME_MAX).await {
             return shared.replace(Some(Arc::new(session)));
         }
-        let pause = longest.min(shortest * 2_u32.pow(failures));
-        failures = (failures + 1).min(8);
-        // Half of it at random, so that not all come back at the same instant.
-        let random = RandomState::new().hash_one(failures) % 512;
-        let random = u32::try_from(random).unwrap_or_default();
-        sleep(pause / 2 + pause * random / 1024).await;
+        sleep(pause(shortest, failures, longest)).await;
+        failures = failures.saturating_add(1);
     }
 }

@@ -1,5 +1,6 @@
 //! Who may append, and since when.
 
+use futures_util::FutureExt;
 use futures_util::future::join;
 
 use crate::conformance::{Failure, Outcome, cases, ensure};
@@ -18,6 +19,10 @@ pub(super) const CASES: &[Case] = cases![
     a_closed_log_holds_all_and_takes_nothing: CLEAN, CLOSED, REOPENS;
     an_epoch_closes_only_itself: NOT_OURS;
     there_is_no_epoch_after_the_last: RISES;
+    whoever_had_the_log_open_opens_it_again: AGAIN_IF_OURS, ONE;
+    whoever_is_followed_does_not_take_the_log_back: AGAIN_IF_OURS, REFUSES;
+    a_reopening_whose_answer_is_lost_is_ones_own: OUR_OWN;
+    a_log_that_is_not_there_is_not_opened_again: CREATES_NONE;
 ];
 
 async fn an_epoch_is_one_more_than_the_last_or_the_hint(scene: &Scene<'_>) -> Outcome {
@@ -162,6 +167,97 @@ async fn an_epoch_closes_only_itself(scene: &Scene<'_>) -> Outcome {
     process.log.close(opened.epoch()).await?;
     let again = process.log.close(opened.epoch()).await;
     ensure!(again.is_err(), "closed twice");
+    Ok(())
+}
+
+async fn whoever_had_the_log_open_opens_it_again(scene: &Scene<'_>) -> Outcome {
+    let mut process = scene.start(7).await?;
+    for expected in 8..12 {
+        let text = expected.to_string();
+        process.forced(vec![says(&text, &text)?]).await?;
+        let before = process.epoch();
+        process.opened = process.log.reopen(before).await?;
+        let found = process.epoch().as_u64();
+        ensure!(found == expected, "{found} after {before}");
+        let live = process.opened.live().len() as u64;
+        ensure!(live == expected - 7, "{live} live in {found}");
+        let record = vec![says("x", "x")?];
+        let refused = process.log.append(before, record, Durability::Forced, None);
+        ensure!(refused.await.is_err(), "epoch {before} appends");
+    }
+    process.log.close(process.epoch()).await?;
+    process.opened = process.log.reopen(process.epoch()).await?;
+    process.forced(vec![says("12", "12")?]).await?;
+    let process = scene.restart(process).await?;
+    process.holds(&["8", "9", "10", "11", "12"])
+}
+
+async fn whoever_is_followed_does_not_take_the_log_back(scene: &Scene<'_>) -> Outcome {
+    let process = scene.start(0).await?;
+    let before = process.epoch();
+    let opened = process.log.open(0).await?;
+    let later = crate::transaction::Epoch::new(99).ok_or(Failure::new("no epoch"))?;
+    for epoch in [before, later, before] {
+        let refused = process.log.reopen(epoch).await;
+        let named = matches!(refused, Err(LogError::Superseded { epoch: e }) if e == epoch);
+        ensure!(
+            named,
+            "epoch {epoch} beside {}: {refused:?}",
+            opened.epoch()
+        );
+    }
+    let record = vec![says("a", "a")?];
+    let epoch = opened.epoch();
+    let append = process.log.append(epoch, record, Durability::Forced, None);
+    append.await?;
+    let next = process.log.open(0).await?.epoch().as_u64();
+    let last = epoch.as_u64();
+    ensure!(next == last + 1, "{next} follows {last}");
+    let process = scene.restart(process).await?;
+    process.holds(&["a"])?;
+    // Nor does another process, which does not have it open.
+    let restarted = scene.restart(process).await?;
+    let refused = restarted.log.reopen(epoch).await;
+    let named = matches!(refused, Err(LogError::Superseded { .. }));
+    ensure!(named, "epoch {epoch} after a restart: {refused:?}");
+    restarted.forced(vec![says("b", "b")?]).await?;
+    let last = restarted.epoch().as_u64();
+    drop(restarted);
+    // Nor one that has opened nothing.
+    let refused = scene.closed().await?.reopen(epoch).await;
+    let named = matches!(refused, Err(LogError::Superseded { .. }));
+    ensure!(named, "epoch {epoch} after another restart: {refused:?}");
+    let process = scene.start(0).await?;
+    let next = process.epoch().as_u64();
+    ensure!(next == last + 1, "{next} follows {last}");
+    process.holds(&["a", "b"])
+}
+
+async fn a_reopening_whose_answer_is_lost_is_ones_own(scene: &Scene<'_>) -> Outcome {
+    let mut process = scene.start(0).await?;
+    process.forced(vec![says("a", "a")?]).await?;
+    let before = process.epoch();
+    for _ in 0..3 {
+        let _ = process.log.reopen(before).now_or_never();
+        // Answered, and nobody listens.
+        drop(process.log.reopen(before).await?);
+    }
+    process.opened = process.log.reopen(before).await?;
+    let between = before.as_u64() + 4;
+    let found = process.epoch().as_u64();
+    ensure!(found >= between, "{found}, with 3 openings since {before}");
+    process.forced(vec![says("b", "b")?]).await?;
+    scene.restart(process).await?.holds(&["a", "b"])
+}
+
+async fn a_log_that_is_not_there_is_not_opened_again(scene: &Scene<'_>) -> Outcome {
+    let first = crate::transaction::Epoch::new(1).ok_or(Failure::new("no epoch"))?;
+    let log = scene.closed().await?;
+    let refused = log.reopen(first).await;
+    ensure!(refused.is_err(), "there is a log: {refused:?}");
+    drop(log);
+    let epoch = scene.start(0).await?.epoch();
+    ensure!(epoch == first, "{epoch} is the first");
     Ok(())
 }
 

@@ -35,6 +35,15 @@ pub(super) const ANSWERS: &str = "Answers the coordinator id, which stays the sa
 pub(super) const REOPENS: &str =
     "A log that is open already, or has failed, is opened again by the same call.";
 
+// reopen
+pub(super) const AGAIN_IF_OURS: &str = "Opens the log again, as `open` with a hint of 0 does, if \
+    nobody else has opened it since the epoch `after`.";
+pub(super) const OUR_OWN: &str = "A reopening after the same epoch was not somebody else's: its \
+    answer may have been lost.";
+pub(super) const CREATES_NONE: &str = "Creates no log.";
+pub(super) const REFUSES: &str = "`LogError::Superseded` if somebody else has opened it: no epoch \
+    is used up, and whoever has the log open has it still.";
+
 // append
 pub(super) const WHOLE: &str = "Appends these records, all or none, in their order, after all \
     appends that were confirmed before.";

@@ -27,9 +27,14 @@ impl<'a> Scene<'a> {
         Self { fixture, name }
     }
 
+    /// Starts a process, after any before has died, and opens nothing.
+    pub(super) async fn closed(&self) -> Result<Arc<dyn TransactionLog>, Failure> {
+        Ok(self.fixture.start(&self.name).await?)
+    }
+
     /// Starts a process, after any before has died, and opens the log.
     pub(super) async fn start(&self, hint: u64) -> Result<Process, Failure> {
-        let log = self.fixture.start(&self.name).await?;
+        let log = self.closed().await?;
         let opened = log.open(hint).await?;
         Ok(Process { log, opened })
     }

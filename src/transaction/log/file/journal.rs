@@ -11,13 +11,13 @@ use crate::transaction::id::Epoch;
 use super::super::bytes::len_u64;
 use super::super::error::{LogError, Operation};
 use super::super::frame::{self, Body, Lsn, Place, Stamp};
+use super::super::ledger::Ledger;
 use super::super::live::Live;
 use super::super::record::{LiveRecord, Record};
 use super::super::reservation::Reservation;
 use super::super::seeded::{self, Seeded};
 use super::super::segment::{SEAL, Seal, SegmentName, header, seal};
-use super::super::storage::{Storage, StorageFile, StorageLock};
-use super::ledger::Ledger;
+use super::super::storage::{Storage, StorageFile};
 use super::spare::{
     During, GROWING, SPARE, Spare, find, grow, len_desired, prepare, recycle, rename, round_up,
     suits,
@@ -42,8 +42,6 @@ pub(super) struct Journal {
     pub(super) durable: Lsn,
     /// Frames that have yet to be written, from the end of the active segment on.
     pub(super) batch: Vec<u8>,
-    /// Last, so that it is dropped last.
-    pub(super) _lock: Box<dyn StorageLock>,
 }
 
 /// The segment in use.
@@ -92,12 +90,12 @@ pub(super) fn begin(
     };
     let left_out = usize::from(seeded::has(Seeded::CarriesAllButOne));
     let mut carried = 0_u64;
-    let kept = |live: &&LiveRecord| {
+    let kept = |live: &LiveRecord| {
         let age = epoch.as_u64().saturating_sub(live.epoch().as_u64());
         age < 2 || !seeded::has(Seeded::DropsByAge)
     };
-    for record in live.iter().skip(left_out).filter(kept) {
-        let body = Body::Carried(record.clone());
+    for record in live.in_order().skip(left_out).filter(kept) {
+        let body = Body::Carried(record);
         frame::put(&mut bytes, 0, place, stamp(lsn), &body);
         lsn = lsn.next();
         carried = carried.saturating_add(1);
@@ -285,11 +283,12 @@ impl Journal {
     /// Makes a prepared file the spare segment.
     fn replace(&mut self, prepared: Spare) -> Result<(), LogError> {
         let renamed = rename(&*self.storage, GROWING, SPARE);
-        // If it failed, either file may have the name now. Both are zeros; rolling renames by
-        // name, so it must not write to one and rename the other.
+        // If it failed, either file may have the name now. Rolling renames by name, so it must not
+        // write to one and rename the other; and nobody knows how far an earlier one was zeroed.
+        let storage = &*self.storage;
         let spare = match &renamed {
             Ok(()) => Ok(prepared),
-            Err(_) => find(&*self.storage),
+            Err(_) => find(storage).and_then(|found| recycle(storage, SPARE, found)),
         };
         self.spare = None;
         match spare {

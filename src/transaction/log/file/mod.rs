@@ -1,7 +1,6 @@
 //! A log in files of this machine.
 
 mod journal;
-mod ledger;
 mod recovery;
 mod spare;
 mod writer;
@@ -12,25 +11,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-
 use crate::future::BoxFuture;
 use crate::transaction::id::Epoch;
 
 use super::error::{AppendError, LogError, Operation};
+use super::front::Front;
 use super::record::Record;
 use super::reservation::Reservation;
 use super::storage::{Directory, Storage};
-use super::{APPEND_SPACE_MAX, Durability, Opened, RESERVATION_MAX, TransactionLog, limit};
-use ledger::Ledger;
+use super::{Durability, Opened, TransactionLog};
 use spare::During;
-use writer::{Append, Command, Session, SharedSession};
 
 pub use writer::LogWriter;
-
-/// So many commands wait for the writer; further callers wait before they queue. Beyond what
-/// one batch takes, a longer queue makes nothing faster.
-const QUEUE_LEN: usize = 1024;
 
 /// A log in a directory of its own: the embedded default.
 ///
@@ -54,6 +46,10 @@ const QUEUE_LEN: usize = 1024;
 /// a crash has left of a batch that nobody was told of, and are cut. What a disk does to
 /// the very last batch after a crash, and after that batch was durable, cannot be told from that.
 ///
+/// So with a shutdown that the power interrupts: a seal of which words are missing is cut, if all
+/// that it seals is there. One with any other bit flipped cannot be told from one that was whole
+/// when the shutdown had returned, and is damage: [`Flaw::Seal`](super::Flaw::Seal) says what to do.
+///
 /// # Copies
 ///
 /// To back a log up: [`close`](TransactionLog::close) it, or take a snapshot of the file system
@@ -74,10 +70,7 @@ const QUEUE_LEN: usize = 1024;
 /// ends, and the lock goes with it a moment later. A log that was not closed opens like one after
 /// a crash of the process: nothing durable is missing.
 #[derive(Clone)]
-pub struct FileLog {
-    commands: mpsc::Sender<Command>,
-    session: SharedSession,
-}
+pub struct FileLog(Front);
 
 /// How a [`FileLog`] uses its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,61 +137,19 @@ impl FileLog {
     /// A log on this storage, and its writer, which the caller runs.
     #[must_use = "nothing happens before the writer runs"]
     pub fn on(storage: impl Storage, options: FileLogOptions) -> (Self, LogWriter) {
-        let (commands, queue) = mpsc::channel(QUEUE_LEN);
-        let session = SharedSession::default();
-        let writer = LogWriter::new(Arc::new(storage), options, queue, Arc::clone(&session));
-        (Self { commands, session }, writer)
-    }
-
-    /// The ledger of this epoch, if it may append as far as anybody here knows.
-    fn ledger(&self, epoch: Epoch) -> Result<Arc<Ledger>, AppendError> {
-        match &*self.session.lock() {
-            None => Err(AppendError::Closed),
-            Some(session) if session.epoch != epoch => Err(AppendError::Superseded { epoch }),
-            Some(Session { poisoned: true, .. }) => Err(AppendError::Poisoned),
-            Some(session) => Ok(Arc::clone(&session.ledger)),
-        }
-    }
-
-    /// Space from the writer, which may have to make a longer spare segment.
-    async fn ask(&self, epoch: Epoch, bytes: u64) -> Result<Reservation, AppendError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Reserve {
-            epoch,
-            bytes,
-            reply,
-        };
-        let sent = self.commands.send(command).await;
-        // A reservation changes no record, so a lost one is certainly not an append.
-        sent.map_err(|_| AppendError::Closed)?;
-        answer.await.map_err(|_| AppendError::Closed)?
-    }
-
-    async fn cover(
-        &self,
-        epoch: Epoch,
-        given: Option<Reservation>,
-        bytes: u64,
-    ) -> Result<Reservation, AppendError> {
-        match self.ledger(epoch)?.cover(given, bytes) {
-            Ok(covered) => Ok(covered),
-            Err(mut part) => {
-                let missing = bytes.saturating_sub(part.bytes());
-                part.absorb(self.ask(epoch, missing).await?);
-                Ok(part)
-            }
-        }
+        let (front, queue, session) = Front::new();
+        let writer = LogWriter::new(Arc::new(storage), options, queue, session);
+        (Self(front), writer)
     }
 }
 
 impl TransactionLog for FileLog {
     fn open(&self, hint: u64) -> BoxFuture<'_, Result<Opened, LogError>> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let sent = self.commands.send(Command::Open { hint, reply }).await;
-            sent.map_err(|_| LogError::Gone)?;
-            answer.await.map_err(|_| LogError::Gone)?
-        })
+        self.0.open(hint)
+    }
+
+    fn reopen(&self, after: Epoch) -> BoxFuture<'_, Result<Opened, LogError>> {
+        self.0.reopen(after)
     }
 
     fn append(
@@ -208,57 +159,22 @@ impl TransactionLog for FileLog {
         durability: Durability,
         space: Option<Reservation>,
     ) -> BoxFuture<'_, Result<(), AppendError>> {
-        Box::pin(async move {
-            let needed = records.iter().map(Record::space).sum();
-            limit(needed, APPEND_SPACE_MAX)?;
-            let reservation = self.cover(epoch, space, needed).await?;
-            let (reply, answer) = oneshot::channel();
-            let forced = match durability {
-                Durability::Forced => Some(reply),
-                Durability::Unforced => None,
-            };
-            let wait = forced.is_some();
-            let command = Command::Append(Append {
-                epoch,
-                frame_len: needed,
-                records,
-                reservation,
-                forced,
-            });
-            let sent = self.commands.send(command).await;
-            sent.map_err(|_| AppendError::Closed)?;
-            if !wait {
-                return Ok(());
-            }
-            answer.await.map_err(|_| AppendError::Gone)?
-        })
+        self.0.append(epoch, records, durability, space)
     }
 
     fn reserve(&self, epoch: Epoch, bytes: u64) -> BoxFuture<'_, Result<Reservation, AppendError>> {
-        Box::pin(async move {
-            limit(bytes, RESERVATION_MAX)?;
-            match self.ledger(epoch)?.reserve(bytes) {
-                Some(reservation) => Ok(reservation),
-                None => self.ask(epoch, bytes).await,
-            }
-        })
+        self.0.reserve(epoch, bytes)
     }
 
     fn close(&self, epoch: Epoch) -> BoxFuture<'_, Result<(), LogError>> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let sent = self.commands.send(Command::Close { epoch, reply }).await;
-            sent.map_err(|_| LogError::Gone)?;
-            answer.await.map_err(|_| LogError::Gone)?
-        })
+        self.0.close(epoch)
     }
 }
 
 impl fmt::Debug for FileLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epoch = self.session.lock().as_ref().map(|session| session.epoch);
         f.debug_struct("FileLog")
-            .field("epoch", &epoch)
+            .field("epoch", &self.0.epoch())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Opening a log: what is read, in which order, and what must be durable before anybody acts.
 //!
-//! 1. Lock the place, list its files, and make their names durable: what is seen now is what a
+//! 1. The place is locked. List its files, and make their names durable: what is seen now is what a
 //!    loss of power would leave.
 //! 2. Read the last segment. Earlier ones are void: the last got its name only after all that
 //!    lived in them was durable in it.
@@ -9,7 +9,6 @@
 //!    and nobody has acted on what was read.
 //! 4. Make a spare file of the segment that was read; remove earlier ones.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::transaction::id::{CoordinatorId, Epoch};
@@ -17,25 +16,26 @@ use crate::transaction::id::{CoordinatorId, Epoch};
 use super::super::bytes::len_u64;
 use super::super::error::{Flaw, LogError, Operation};
 use super::super::frame::Lsn;
+use super::super::ledger::Ledger;
 use super::super::live::Live;
 use super::super::scan::{OVERHEAD, Scan, Wound, scan};
 use super::super::seeded::{self, Seeded};
 use super::super::segment::{HEADER, SegmentName, check_header};
-use super::super::storage::Storage;
+use super::super::storage::{Storage, StorageLock};
 use super::FileLogOptions;
 use super::journal::{Journal, Opening, begin};
-use super::ledger::Ledger;
 use super::spare::{
-    During, GROWING, SPARE, Spare, find, grow, len_desired, recycle, round_up, suits,
+    During, GROWING, SPARE, Spare, find, len_desired, prepare, recycle, rename, round_up, suits,
 };
 
-/// Opens the log for a new epoch, at least `hint`.
+/// Opens the log, which is locked, for a new epoch: at least `hint`, and only if the last one is
+/// `after`, where that is said: it is taken once that was seen.
 pub(super) fn open(
     storage: &Arc<dyn Storage>,
     options: FileLogOptions,
     hint: u64,
+    after: &mut Option<Epoch>,
 ) -> Result<Journal, LogError> {
-    let lock = lock(&**storage, options)?;
     let names = storage.list().during(Operation::List)?;
     storage.sync_directory().during(Operation::SyncDirectory)?;
     let segments = segments(&names)?;
@@ -45,6 +45,10 @@ pub(super) fn open(
         segments.last()
     };
     let past = past(&**storage, latest.copied(), options)?;
+    if let Some(epoch) = after.filter(|after| after.as_u64() != past.epoch) {
+        return Err(LogError::Superseded { epoch });
+    }
+    *after = None;
     let opening = past.next(hint)?;
     let spare = obtain(&**storage, &names, &segments, options, past.live.space())?;
     if seeded::has(Seeded::LeavesBeforeItHasArrived) {
@@ -73,7 +77,6 @@ pub(super) fn open(
         next: last.next(),
         durable: last,
         batch: Vec::new(),
-        _lock: lock,
     };
     journal.tidy();
     if journal.spare.is_none() {
@@ -85,10 +88,11 @@ pub(super) fn open(
     Ok(journal)
 }
 
-fn lock(
+/// Sees to it that nobody else has the log while this lives.
+pub(super) fn lock(
     storage: &dyn Storage,
     options: FileLogOptions,
-) -> Result<Box<dyn super::super::storage::StorageLock>, LogError> {
+) -> Result<Box<dyn StorageLock>, LogError> {
     match storage.lock(options.create) {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(LogError::Locked),
@@ -150,7 +154,7 @@ fn past(
             return Err(LogError::Missing);
         }
         return Ok(Past {
-            coordinator: random_id(),
+            coordinator: CoordinatorId::random(),
             number: 0,
             epoch: 0,
             live: Live::default(),
@@ -227,6 +231,7 @@ fn damaged(name: SegmentName, wound: Wound) -> LogError {
         | Flaw::Seal
         | Flaw::Sealed
         | Flaw::Durable
+        | Flaw::Crowded
         | Flaw::Odd) => LogError::Damaged {
             segment,
             offset: wound.offset,
@@ -259,8 +264,8 @@ fn obtain(
         Some(spare) if suits(spare.len, desired) => return recycle(storage, SPARE, spare),
         other => other.filter(|spare| suits(spare.len, round_up(needed))),
     };
-    match (grow(storage, desired), present) {
-        (Err(LogError::Full(_)), Some(spare)) => recycle(storage, SPARE, spare),
+    let prepared = match (prepare(storage, desired), present) {
+        (Err(LogError::Full(_)), Some(spare)) => return recycle(storage, SPARE, spare),
         (Err(LogError::Full(_)), None) => {
             let (_last, void) = segments.split_last().unzip();
             for old in void.unwrap_or_default() {
@@ -269,10 +274,13 @@ fn obtain(
             if has(SPARE) {
                 discard(storage, SPARE);
             }
-            grow(storage, round_up(needed))
+            prepare(storage, round_up(needed))?
         }
-        (other, _) => other,
-    }
+        (other, _) => other?,
+    };
+    // If this fails, the name may be that of either file, however full the disk is.
+    rename(storage, GROWING, SPARE)?;
+    Ok(prepared)
 }
 
 /// Removes what nobody needs. If it stays, the next opening tries again.
@@ -280,10 +288,4 @@ fn discard(storage: &dyn Storage, name: &str) {
     if let Err(error) = storage.remove(name) {
         tracing::warn!(name, %error, "a file that is not needed could not be removed");
     }
-}
-
-/// 128 bits of the system's randomness: the keys of two hashers that it seeds.
-fn random_id() -> CoordinatorId {
-    let half = |of: u64| u128::from(RandomState::new().hash_one(of));
-    CoordinatorId::from_u128(half(0) << 64 | half(1))
 }

@@ -4,66 +4,22 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::transaction::id::Epoch;
 
 use super::super::error::{AppendError, LogError, Operation};
-use super::super::record::Record;
+use super::super::front::{
+    Append, BATCH_LEN_MAX, Command, QUEUE_LEN, Session, SharedSession, Standing, refuse,
+};
 use super::super::reservation::Reservation;
 use super::super::seeded::{self, Seeded};
-use super::super::storage::Storage;
+use super::super::storage::{Storage, StorageLock};
 use super::super::{Opened, Persistence};
+use super::FileLogOptions;
 use super::journal::Journal;
-use super::ledger::Ledger;
 use super::recovery;
 use super::spare::During;
-use super::{FileLogOptions, QUEUE_LEN};
-
-/// A batch is so many bytes at most, and one append: beyond that a longer write gains nothing, and
-/// those in it would wait.
-const BATCH_LEN_MAX: usize = 4 << 20;
-
-/// What is asked of the writer.
-#[derive(Debug)]
-pub(super) enum Command {
-    Open {
-        hint: u64,
-        reply: oneshot::Sender<Result<Opened, LogError>>,
-    },
-    Append(Append),
-    Reserve {
-        epoch: Epoch,
-        bytes: u64,
-        reply: oneshot::Sender<Result<Reservation, AppendError>>,
-    },
-    Close {
-        epoch: Epoch,
-        reply: oneshot::Sender<Result<(), LogError>>,
-    },
-}
-
-#[derive(Debug)]
-pub(super) struct Append {
-    pub(super) epoch: Epoch,
-    pub(super) records: Vec<Record>,
-    /// What a frame of the records takes, in bytes; 0 without records.
-    pub(super) frame_len: u64,
-    pub(super) reservation: Reservation,
-    /// Who waits until it is durable; `None` for one that is not forced.
-    pub(super) forced: Option<oneshot::Sender<Result<(), AppendError>>>,
-}
-
-/// What callers may know without asking.
-#[derive(Clone, Debug)]
-pub(super) struct Session {
-    pub(super) epoch: Epoch,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) poisoned: bool,
-}
-
-pub(super) type SharedSession = Arc<Mutex<Option<Session>>>;
 
 /// The writing end of a [`FileLog`](super::FileLog): one for all its handles.
 ///
@@ -78,6 +34,17 @@ pub struct LogWriter {
     backlog: VecDeque<Command>,
     session: SharedSession,
     journal: Option<Journal>,
+    lock: Option<Lock>,
+}
+
+/// While it is held, nobody opens the log but this writer.
+#[derive(Debug)]
+struct Lock {
+    /// The epoch that was opened last, unless a reopening has failed since.
+    last: Option<Epoch>,
+    /// What was opened last, or may have been, came after this epoch.
+    after: Option<Epoch>,
+    _guard: Box<dyn StorageLock>,
 }
 
 impl LogWriter {
@@ -94,6 +61,7 @@ impl LogWriter {
             backlog: VecDeque::new(),
             session,
             journal: None,
+            lock: None,
         }
     }
 
@@ -124,6 +92,9 @@ impl LogWriter {
             Some(Command::Open { hint, reply }) => {
                 let _ = reply.send(self.open(hint));
             }
+            Some(Command::Reopen { after, reply }) => {
+                let _ = reply.send(self.reopen(after));
+            }
             Some(Command::Close { epoch, reply }) => {
                 let _ = reply.send(self.close(epoch));
             }
@@ -141,30 +112,80 @@ impl LogWriter {
 
     fn open(&mut self, hint: u64) -> Result<Opened, LogError> {
         *self.session.lock() = None;
-        // The lock goes with it; what was not synced is read back, or was not durable.
+        // What was not synced is read back, or was not durable.
         self.journal = None;
-        let journal = recovery::open(&self.storage, self.options, hint)?;
+        self.lock = None;
+        let lock = recovery::lock(&*self.storage, self.options)?;
+        let journal = recovery::open(&self.storage, self.options, hint, &mut None)?;
+        self.lock = Some(Lock {
+            last: Some(journal.epoch),
+            after: None,
+            _guard: lock,
+        });
+        Ok(self.serve(journal))
+    }
+
+    fn reopen(&mut self, after: Epoch) -> Result<Opened, LogError> {
+        let options = self.options.create(false);
+        // The epoch that the log must be seen to have, where another may have opened it.
+        let mut unseen = None;
+        match &mut self.lock {
+            // Nobody else can have opened it, and what was opened here is known.
+            Some(lock) if lock.last != Some(after) && lock.after != Some(after) => {
+                return Err(LogError::Superseded { epoch: after });
+            }
+            Some(lock) => lock.after = Some(after),
+            None => {
+                unseen = Some(after);
+                self.lock = Some(Lock {
+                    last: unseen,
+                    after: unseen,
+                    _guard: recovery::lock(&*self.storage, options)?,
+                });
+            }
+        }
+        *self.session.lock() = None;
+        self.journal = None;
+        let journal = match recovery::open(&self.storage, options, 0, &mut unseen) {
+            Ok(journal) => journal,
+            Err(error) => {
+                // Held on to, it tells that whatever was raised was raised here. It does not where
+                // that was not seen: then the next reopening has to look again.
+                let tells = unseen.is_none() && !matches!(error, LogError::Missing);
+                self.lock = self.lock.take().filter(|_| tells);
+                return Err(error);
+            }
+        };
+        if let Some(lock) = &mut self.lock {
+            lock.last = Some(journal.epoch);
+        }
+        Ok(self.serve(journal))
+    }
+
+    fn serve(&mut self, journal: Journal) -> Opened {
         let opened = Opened::new(
             journal.active.name.coordinator,
             journal.epoch,
-            journal.live.iter().cloned().collect(),
+            journal.live.in_order().collect(),
             Persistence::Storage,
         );
         *self.session.lock() = Some(Session {
             epoch: journal.epoch,
             ledger: Arc::clone(&journal.ledger),
-            poisoned: false,
+            standing: Standing::Serving,
         });
         self.journal = Some(journal);
-        Ok(opened)
+        opened
     }
 
     fn close(&mut self, epoch: Epoch) -> Result<(), LogError> {
         let poisoned = match &*self.session.lock() {
-            Some(session) if session.epoch == epoch => session.poisoned,
+            Some(session) if session.epoch == epoch => session.standing != Standing::Serving,
             Some(_) | None => return Err(LogError::Superseded { epoch }),
         };
         *self.session.lock() = None;
+        // Gone once the journal is sealed, whatever comes of that.
+        let _lock = self.lock.take();
         let Some(journal) = self.journal.take() else {
             return Err(LogError::Superseded { epoch });
         };
@@ -188,18 +209,15 @@ impl LogWriter {
     fn admit(&self, epoch: Epoch) -> Result<(), AppendError> {
         match &*self.session.lock() {
             None => Err(AppendError::Closed),
-            Some(session) if session.epoch != epoch && !seeded::has(Seeded::TakesAnyEpoch) => {
-                Err(AppendError::Superseded { epoch })
-            }
-            Some(session) if session.poisoned => Err(AppendError::Poisoned),
-            Some(_) => Ok(()),
+            Some(_) if seeded::has(Seeded::TakesAnyEpoch) => Ok(()),
+            Some(session) => session.admit(epoch),
         }
     }
 
     fn poison(&self, error: &dyn std::error::Error) {
         tracing::error!(%error, "the log has failed and must be opened again");
         if let Some(session) = &mut *self.session.lock() {
-            session.poisoned = true;
+            session.standing = Standing::Poisoned;
         }
     }
 
@@ -235,7 +253,10 @@ impl LogWriter {
     fn next_append(&mut self) -> Option<Append> {
         match self.backlog.pop_front()? {
             Command::Append(append) => Some(append),
-            other @ (Command::Open { .. } | Command::Reserve { .. } | Command::Close { .. }) => {
+            other @ (Command::Open { .. }
+            | Command::Reopen { .. }
+            | Command::Reserve { .. }
+            | Command::Close { .. }) => {
                 self.backlog.push_front(other);
                 None
             }
@@ -285,7 +306,7 @@ impl LogWriter {
             .session
             .lock()
             .as_ref()
-            .is_none_or(|session| session.poisoned)
+            .is_none_or(|session| session.standing != Standing::Serving)
         {
             return Err(io::Error::other("the log failed before this was written"));
         }
@@ -296,15 +317,6 @@ impl LogWriter {
         } else {
             Ok(())
         }
-    }
-}
-
-fn refuse(append: Append, error: AppendError) {
-    if let Some(reply) = append.forced {
-        let _ = reply.send(Err(error));
-    } else {
-        // Nobody was promised anything; the next forced append of its caller fails too.
-        tracing::debug!(%error, "an append that was not forced is dropped");
     }
 }
 

@@ -18,16 +18,17 @@ pub(super) const CASES: &[Case] = cases![
 async fn a_handle_works_for_its_branch(scene: &Scene<'_>) -> Outcome {
     let process = scene.open().await?;
     let (one, two) = (scene.branch(1, 0)?, scene.branch(1, 1)?);
-    let marks = [scene.mark(), scene.mark(), scene.mark(), scene.mark()];
+    let writes = 2 * scene.writes_max().min(2);
+    let marks: Vec<_> = (0..writes).map(|_| scene.mark()).collect();
     let mut first = process.work(one).await?;
     let mut second = process.work(two).await?;
-    for (count, mark) in marks.into_iter().enumerate() {
+    for (count, mark) in marks.iter().enumerate() {
         let hand = if count % 2 == 0 {
             &mut first
         } else {
             &mut second
         };
-        hand.write(mark).await?;
+        hand.write(*mark).await?;
     }
     is(process.prepare(one).await?, Vote::Prepared)?;
     is(process.prepare(two).await?, Vote::Prepared)?;

@@ -1,5 +1,7 @@
 //! Histories at random, each step of which the reference foresees.
 
+use std::collections::BTreeSet;
+
 use crate::conformance::{Failure, Outcome, cases, ensure};
 use crate::transaction::id::{BranchId, CoordinatorId};
 use crate::transaction::participant::{Participant, Reply, Request, Row};
@@ -54,6 +56,8 @@ struct History<'a> {
     players: [Player; 2],
     /// Branches that requests are about, and what each wrote.
     branches: Vec<(BranchId, Option<u64>)>,
+    /// Those whose commit was asked for before they were prepared.
+    early: BTreeSet<BranchId>,
 }
 
 impl<'a> History<'a> {
@@ -70,6 +74,7 @@ impl<'a> History<'a> {
             model: Model::default(),
             players: [scene.coordinator(), scene.foreigner()].map(player),
             branches: Vec::new(),
+            early: BTreeSet::new(),
         };
         for player in 0..2 {
             history.open(player).await?;
@@ -139,13 +144,12 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    /// What is settled, or over, is refused.
+    /// What is settled, or of an earlier epoch, is refused.
     async fn begin_again(&mut self) -> Outcome {
         let Some((branch, _)) = self.choose() else {
             return Ok(());
         };
-        let settled = matches!(self.model.row(branch), Some(Row::Committed | Row::Excluded));
-        if settled {
+        if self.model.is_refused(branch) {
             let begun = self.process()?.work(branch).await;
             ensure!(begun.is_err(), "{branch} works again");
         }
@@ -153,10 +157,18 @@ impl<'a> History<'a> {
     }
 
     async fn ask(&mut self, request: Request) -> Outcome {
-        match self.choose() {
-            Some(chosen) => self.ask_for(chosen, request).await,
-            None => Ok(()),
+        let Some(chosen @ (branch, _)) = self.choose() else {
+            return Ok(());
+        };
+        let works = matches!(self.model.row(branch), Some(Row::Working { .. }));
+        if request == Request::Commit && works {
+            self.early.insert(branch);
         }
+        // A commit asked for too early may come again, late, and would be due by then. Coordinators
+        // ask for none before the vote.
+        let too_late = request == Request::Prepare && self.early.contains(&branch);
+        let request = if too_late { Request::Abort } else { request };
+        self.ask_for(chosen, request).await
     }
 
     async fn ask_for(

@@ -101,3 +101,5 @@ pub(super) const HANDLE_ENDS: &str = "It ends with the branch: what is asked of 
     was asked for is refused, and nothing comes of it.";
 pub(super) const BEGINS: &str = "Begins a branch.";
 pub(super) const REFUSED: &str = "One that is settled, or below the watermark, is refused.";
+pub(super) const EARLIER: &str = "So is one of an epoch before the highest seen of its \
+    coordinator: nobody is left who would end it.";

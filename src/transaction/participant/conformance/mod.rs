@@ -115,6 +115,12 @@ pub trait Fixture: Send + Sync {
         mark: u64,
     ) -> BoxFuture<'a, Result<(), ParticipantError>>;
 
+    /// How often one branch may write: once, where it is a reservation. The suite writes twice at
+    /// most.
+    fn writes_max(&self) -> usize {
+        2
+    }
+
     /// Whether a branch has committed that wrote this mark. Waits for no branch.
     fn holds(&self, mark: u64) -> BoxFuture<'_, Result<bool, ParticipantError>>;
 }

@@ -40,6 +40,12 @@ impl Model {
         self.ledger.work(branch, read_only).is_ok()
     }
 
+    /// Whether it may never begin, or begin again.
+    pub(super) fn is_refused(&self, branch: BranchId) -> bool {
+        let settled = matches!(self.row(branch), Some(Row::Committed | Row::Excluded));
+        settled || self.ledger.is_fenced(branch)
+    }
+
     /// Takes the participant's answer, if the law allows it.
     pub(super) fn answered(
         &mut self,
@@ -124,9 +130,8 @@ impl Model {
         if read_only {
             // Participants need not tell.
             let mut ledger = self.ledger.clone();
-            if ledger.work(branch, false).is_ok() {
-                all.push(ledger);
-            }
+            ledger.change(branch);
+            all.push(ledger);
         }
         if self.orphans.contains(&branch) {
             let mut lost = self.ledger.clone();

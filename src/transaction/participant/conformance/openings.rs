@@ -6,7 +6,7 @@ use crate::conformance::{Outcome, cases, ensure};
 use crate::transaction::participant::Report;
 
 use super::Case;
-use super::scene::{ABORTED, COMMITTED, Scene, branch, is, is_stale, opening};
+use super::scene::{ABORTED, COMMITTED, Scene, branch, is, is_no, is_stale, opening};
 
 pub(super) const CASES: &[Case] = cases![
     a_stale_log_is_refused: STALE, NOTED;
@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = cases![
     a_prepared_branch_of_an_earlier_epoch_is_fenced_too: FENCED, ONE_PHASE, REPORTS;
     what_is_prepared_outlives_an_opening: WAITS, FENCED;
     a_refused_opening_changes_nothing: STALE;
+    a_branch_of_an_earlier_epoch_never_begins: EARLIER, NOTED;
 ];
 
 async fn a_stale_log_is_refused(scene: &Scene<'_>) -> Outcome {
@@ -123,4 +124,23 @@ async fn a_refused_opening_changes_nothing(scene: &Scene<'_>) -> Outcome {
     is_stale(&process.open(opening(coordinator, 3, 2)?).await)?;
     process.opens(coordinator, 3, 1).await?;
     is(process.commit_one_phase(ours).await?, COMMITTED)
+}
+
+async fn a_branch_of_an_earlier_epoch_never_begins(scene: &Scene<'_>) -> Outcome {
+    let process = scene.open().await?;
+    let (coordinator, other) = (scene.coordinator(), scene.foreigner());
+    let begun = scene.branch(1, 0)?;
+    process.commits(begun, scene.mark()).await?;
+    process.opens(coordinator, 3, 2).await?;
+    process.opens(other, 1, 3).await?;
+    for early in [scene.branch(1, 1)?, scene.branch(2, 0)?] {
+        ensure!(process.work(early).await.is_err(), "{early} works");
+        is_no(&process.prepare(early).await?)?;
+    }
+    let process = scene.restart(process).await?;
+    for early in [scene.branch(1, 2)?, scene.branch(2, 1)?] {
+        ensure!(process.work(early).await.is_err(), "{early} works");
+    }
+    process.commits(scene.branch(3, 0)?, scene.mark()).await?;
+    process.commits(branch(other, 1, 0, 0)?, scene.mark()).await
 }

@@ -1,7 +1,7 @@
 //! What a branch did: committed, aborted, or nothing yet.
 
 use crate::conformance::{Outcome, cases, ensure};
-use crate::transaction::participant::{Report, Vote};
+use crate::transaction::participant::Report;
 
 use super::Case;
 use super::scene::{ABORTED, COMMITTED, Scene, is, is_no};
@@ -62,8 +62,9 @@ async fn what_works_is_not_committed_as_if_prepared(scene: &Scene<'_>) -> Outcom
     is(process.commit(ours).await?, Report::Missing)?;
     ensure!(!process.holds(mark).await?, "it committed unprepared");
     drop(hand);
-    is(process.prepare(ours).await?, Vote::Prepared)?;
-    is(process.commit(ours).await?, COMMITTED)
+    is(process.abort(ours).await?, ABORTED)?;
+    ensure!(!process.holds(mark).await?, "it committed unprepared");
+    Ok(())
 }
 
 async fn what_is_not_found_is_not_called_done(scene: &Scene<'_>) -> Outcome {

@@ -48,6 +48,11 @@ impl<'a> Scene<'a> {
         self.seed
     }
 
+    /// How often one branch may write.
+    pub(super) fn writes_max(&self) -> usize {
+        self.stage.writes_max()
+    }
+
     /// The coordinator that the case is about.
     pub(super) fn coordinator(&self) -> CoordinatorId {
         self.coordinator

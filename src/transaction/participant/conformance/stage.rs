@@ -13,6 +13,7 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, ParticipantError>>;
 /// A [`Fixture`].
 pub(super) trait Stage<'f>: Send + Sync {
     fn start(&self) -> Answer<'_, Box<dyn Party + 'f>>;
+    fn writes_max(&self) -> usize;
     fn holds(&self, mark: u64) -> Answer<'_, bool>;
 }
 
@@ -47,6 +48,10 @@ impl<'f, F: Fixture> Stage<'f> for &'f F {
             };
             Ok(Box::new(player) as Box<dyn Party + 'f>)
         })
+    }
+
+    fn writes_max(&self) -> usize {
+        Fixture::writes_max(*self)
     }
 
     fn holds(&self, mark: u64) -> Answer<'_, bool> {

@@ -57,12 +57,8 @@ impl<V> State<V> {
         Ok(())
     }
 
-    /// Begins a branch. Again, it is the same. Of an earlier epoch, it is refused: nobody is left
-    /// who would end it.
+    /// Begins a branch. Again, it is the same.
     pub(super) fn work(&mut self, branch: BranchId) -> Result<(), Settled> {
-        if self.ledger.is_fenced(branch) {
-            return Err(Settled(branch));
-        }
         let known = self.branches.get(&branch);
         if known.is_some_and(|work| !work.prepared) {
             return Ok(());
@@ -118,8 +114,7 @@ impl<V> State<V> {
     ) -> Result<(), MemoryError> {
         let work = working(&mut self.branches, branch)?;
         if work.read_only {
-            let begun = self.ledger.work(branch, false);
-            begun.map_err(|Settled(branch)| MemoryError::Ended(branch))?;
+            self.ledger.change(branch);
             work.read_only = false;
         }
         // Whoever is here holds it; a change elsewhere would be another's.

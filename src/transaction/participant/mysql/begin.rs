@@ -20,7 +20,7 @@ impl Inner {
         // It is committed at once, for what it read would stay as it was.
         let seen = self.tables.look(&mut session, branch).await?;
         session.run("COMMIT").await?;
-        if seen.row.is_some() || seen.over {
+        if seen.row.is_some() || seen.over || seen.fenced {
             session.close().await;
             return Err(settled());
         }
@@ -37,7 +37,7 @@ impl Inner {
             .way
             .limits()
             .statement
-            .saturating_add(self.answer_limit);
+            .saturating_add(self.pool.answer_limit());
         Ok(MysqlBranch::new(Arc::clone(&slot), limit))
     }
 

@@ -15,14 +15,14 @@ use crate::transaction::participant::ParticipantOpenError;
 use super::failure::MysqlError;
 use super::fit::{Unfit, check_server};
 use super::live::Live;
-use super::migrate::check_tables;
+use super::migrate::PARTICIPANT;
 use super::pool::Pool;
 use super::tables::Tables;
 use super::way::{Limits, Way};
 use super::{Inner, MysqlParticipant};
 
 /// Where the tables are, unless somebody says otherwise.
-pub(super) const DATABASE: &str = "tripod";
+pub(in crate::transaction::participant) const DATABASE: &str = "tripod";
 
 /// Enough to end many transactions at once, and few enough for a server's usual 151 connections,
 /// most of which branches need.
@@ -31,7 +31,7 @@ const POOL_SIZE: usize = 8;
 /// Ten times what a busy server takes to write, and less than a user waits for.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-pub(super) const LIMITS: Limits = Limits {
+pub(in crate::transaction::participant) const LIMITS: Limits = Limits {
     idle: Duration::from_secs(60),
     statement: Duration::from_secs(60),
     lock_wait: Duration::from_secs(10),
@@ -126,10 +126,10 @@ impl ConnectMysql {
         }
         let opening = async {
             let way = Way::new(&self.url, self.tls.as_ref(), self.limits).await?;
-            let pool = Pool::new(way.clone(), self.pool_size);
+            let pool = Pool::new(way.clone(), self.pool_size, self.answer_limit);
             let mut held = pool.take().await?;
             check_server(held.session()).await?;
-            check_tables(held.session(), &self.database).await?;
+            PARTICIPANT.check(held.session(), &self.database).await?;
             held.give_back();
             Ok::<_, ParticipantOpenError>((way, pool))
         };
@@ -142,13 +142,12 @@ impl ConnectMysql {
             way,
             pool,
             live: Live::default(),
-            answer_limit: self.answer_limit,
         })))
     }
 }
 
 /// Whether this may stand between backticks.
-pub(super) fn is_plain(database: &str) -> bool {
+pub(in crate::transaction::participant) fn is_plain(database: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=64).contains(&database.len()) && database.bytes().all(plain)
 }

@@ -34,7 +34,7 @@ const WRONG_STATE: u16 = 1399;
 const ROLLED_BACK: [u16; 3] = [1402, 1613, 1614];
 /// The branch is there already.
 pub(super) const DUPLICATE_BRANCH: u16 = 1440;
-pub(super) const DUPLICATE_KEY: u16 = 1062;
+pub(in crate::transaction::participant) const DUPLICATE_KEY: u16 = 1062;
 /// A lock was not had in time, or not without a deadlock.
 const LOCKED: [u16; 2] = [1205, 1213];
 /// No right, no such user, database, table or column: the same until somebody mends it.
@@ -77,7 +77,7 @@ impl MysqlError {
         }
     }
 
-    pub(super) fn late() -> Self {
+    pub(in crate::transaction::participant) fn late() -> Self {
         Self(Kind::Late)
     }
 
@@ -85,15 +85,15 @@ impl MysqlError {
         Self(Kind::Ended)
     }
 
-    pub(super) fn garbled(what: &'static str) -> Self {
+    pub(in crate::transaction::participant) fn garbled(what: &'static str) -> Self {
         Self(Kind::Garbled(what))
     }
 
-    pub(super) fn is(&self, code: u16) -> bool {
+    pub(in crate::transaction::participant) fn is(&self, code: u16) -> bool {
         self.code() == Some(code)
     }
 
-    pub(super) fn is_of_a_lock(&self) -> bool {
+    pub(in crate::transaction::participant) fn is_of_a_lock(&self) -> bool {
         self.code().is_some_and(|code| LOCKED.contains(&code))
     }
 

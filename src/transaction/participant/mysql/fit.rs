@@ -26,11 +26,11 @@ pub enum Unfit {
     #[error("the server is part of a Galera cluster, which has no XA")]
     Cluster,
     /// The tables are missing. Run [`MysqlParticipant::migrate`](super::MysqlParticipant::migrate).
-    #[error("the tables are missing: run MysqlParticipant::migrate")]
+    #[error("the tables are missing: run migrate")]
     Missing,
     /// The tables are older than this program needs. Run
     /// [`MysqlParticipant::migrate`](super::MysqlParticipant::migrate).
-    #[error("the tables have version {found}, not {known}: run MysqlParticipant::migrate")]
+    #[error("the tables have version {found}, not {known}: run migrate")]
     Older {
         /// Their version.
         found: u32,
@@ -54,7 +54,9 @@ impl From<Unfit> for ParticipantOpenError {
 }
 
 /// Refuses a server that cannot keep its promises.
-pub(super) async fn check_server(session: &mut Session) -> Result<(), ParticipantOpenError> {
+pub(in crate::transaction::participant) async fn check_server(
+    session: &mut Session,
+) -> Result<(), ParticipantOpenError> {
     let versions = session.rows::<(String,)>("SELECT VERSION()").await?;
     let [(version,)] = versions.as_slice() else {
         return Err(MysqlError::garbled("no version").into());

@@ -3,30 +3,29 @@
 mod begin;
 mod branch;
 mod certificates;
-mod connect;
-mod failure;
+pub(super) mod connect;
+pub(super) mod failure;
+pub(super) mod fence;
 mod finish;
-mod fit;
+pub(super) mod fit;
 mod live;
-mod migrate;
-mod pool;
+pub(super) mod migrate;
+pub(super) mod pool;
 mod tables;
-mod way;
-mod xid;
+pub(super) mod way;
+pub(super) mod xid;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use crate::future::BoxFuture;
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch};
 use crate::transaction::log::Persistence;
 use crate::transaction::name::ParticipantName;
 
-use super::{Enlist, Opening, Participant, ParticipantError, ParticipantOpenError, Report, Vote};
-use failure::MysqlError as Failure;
+use super::{
+    Enlist, Opening, Participant, ParticipantError, ParticipantOpenError, Report, Vote, requests,
+};
 use live::Live;
 use pool::Pool;
 use tables::Tables;
@@ -111,7 +110,6 @@ struct Inner {
     way: Way,
     pool: Pool,
     live: Live,
-    answer_limit: Duration,
 }
 
 impl MysqlParticipant {
@@ -140,25 +138,16 @@ impl MysqlParticipant {
     /// # Cancel safety
     /// Safe: what was not done, the next one does.
     pub fn migrate(url: impl Into<String>) -> MigrateMysql {
-        MigrateMysql::new(url.into(), connect::DATABASE)
+        MigrateMysql::new(url.into(), &migrate::PARTICIPANT)
     }
 }
 
 impl Inner {
-    /// Ends by itself, and drops what was under way: its connections are closed.
-    async fn within<T>(
-        &self,
-        request: impl Future<Output = Result<T, ParticipantError>>,
-    ) -> Result<T, ParticipantError> {
-        let answer = timeout(self.answer_limit, request).await;
-        answer.unwrap_or_else(|_| Err(ParticipantError::unknown(Failure::late())))
-    }
-
     async fn open(&self, opening: Opening) -> Result<(), ParticipantOpenError> {
         let mut held = self.pool.take().await?;
         let session = held.session();
         fit::check_server(session).await?;
-        migrate::check_tables(session, &self.database).await?;
+        migrate::PARTICIPANT.check(session, &self.database).await?;
         self.tables.try_rights(session).await?;
         self.tables.open(session, opening).await?;
         held.give_back();
@@ -191,59 +180,14 @@ impl Participant for MysqlParticipant {
         true
     }
 
-    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
-        Box::pin(async move {
-            let late = |_| ParticipantOpenError::from(Failure::late());
-            let opened = timeout(self.0.answer_limit, self.0.open(opening)).await;
-            opened.map_err(late)?
-        })
-    }
-
-    fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
-        Box::pin(self.0.within(self.0.prepare(branch)))
-    }
-
-    fn commit_one_phase(
-        &self,
-        branch: BranchId,
-    ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.within(self.0.commit_one_phase(branch)))
-    }
-
-    fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.within(self.0.commit(branch)))
-    }
-
-    fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.within(self.0.abort(branch)))
-    }
-
-    fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.within(self.0.settle(branch)))
-    }
-
-    fn in_doubt(
-        &self,
-        coordinator: CoordinatorId,
-        before: Epoch,
-    ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
-        Box::pin(self.0.within(self.0.in_doubt(coordinator, before)))
-    }
-
-    fn forget(
-        &self,
-        coordinator: CoordinatorId,
-        watermark: (Epoch, u64),
-    ) -> BoxFuture<'_, Result<(), ParticipantError>> {
-        Box::pin(self.0.within(self.0.forget(coordinator, watermark)))
-    }
+    requests!(self, self.0, self.0.pool.within);
 }
 
 impl Enlist for MysqlParticipant {
     type Branch = MysqlBranch;
 
     fn work(&self, branch: BranchId) -> BoxFuture<'_, Result<MysqlBranch, ParticipantError>> {
-        Box::pin(self.0.within(self.0.work(branch)))
+        self.0.pool.within(self.0.work(branch))
     }
 }
 

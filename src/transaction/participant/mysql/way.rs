@@ -13,7 +13,7 @@ use super::failure::MysqlError;
 
 /// What the server allows a branch before it is prepared.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(in crate::transaction::participant) struct Limits {
     pub(super) idle: Duration,
     pub(super) statement: Duration,
     pub(super) lock_wait: Duration,
@@ -28,13 +28,13 @@ const CONTROL: &str = "SET SESSION autocommit = 1, completion_type = NO_CHAIN, \
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 #[derive(Clone)]
-pub(super) struct Way {
+pub(in crate::transaction::participant) struct Way {
     options: Opts,
     limits: Limits,
 }
 
 impl Way {
-    pub(super) async fn new(
+    pub(in crate::transaction::participant) async fn new(
         url: &str,
         tls: Option<&Tls>,
         limits: Limits,
@@ -53,7 +53,7 @@ impl Way {
     }
 
     /// A connection of our own.
-    pub(super) async fn control(&self) -> Result<Session, MysqlError> {
+    pub(in crate::transaction::participant) async fn control(&self) -> Result<Session, MysqlError> {
         self.open(CONTROL).await
     }
 
@@ -99,16 +99,19 @@ fn seconds(time: Duration) -> u64 {
 }
 
 /// A connection.
-pub(super) struct Session(Conn);
+pub(in crate::transaction::participant) struct Session(Conn);
 
 impl Session {
     /// Runs statements that answer with no rows.
-    pub(super) async fn run(&mut self, sql: &str) -> Result<(), MysqlError> {
+    pub(in crate::transaction::participant) async fn run(
+        &mut self,
+        sql: &str,
+    ) -> Result<(), MysqlError> {
         Ok(self.0.query_drop(sql).await?)
     }
 
     /// Runs a statement of ours that answers with rows.
-    pub(super) async fn rows<T: FromRow + Send + 'static>(
+    pub(in crate::transaction::participant) async fn rows<T: FromRow + Send + 'static>(
         &mut self,
         sql: &str,
     ) -> Result<Vec<T>, MysqlError> {
@@ -148,7 +151,7 @@ impl Session {
     }
 
     /// Says good-bye, and closes. Dropped, it is closed as well, but later.
-    pub(super) async fn close(self) {
+    pub(in crate::transaction::participant) async fn close(self) {
         let _ = self.0.disconnect().await;
     }
 }

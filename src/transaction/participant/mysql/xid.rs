@@ -44,12 +44,12 @@ pub(super) fn read((format, global, qualifier, data): Listed) -> Option<BranchId
 }
 
 /// A coordinator in SQL.
-pub(super) fn literal(coordinator: CoordinatorId) -> String {
+pub(in crate::transaction::participant) fn literal(coordinator: CoordinatorId) -> String {
     format!("X'{:032x}'", coordinator.as_u128())
 }
 
 /// The key of a branch's row, as a list of values.
-pub(super) fn values(branch: BranchId) -> String {
+pub(in crate::transaction::participant) fn values(branch: BranchId) -> String {
     let id = branch.transaction();
     let coordinator = literal(id.coordinator());
     let (epoch, sequence) = (id.epoch().as_u64(), id.sequence());

@@ -11,7 +11,7 @@ use crate::tls::Tls;
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::ParticipantOpenError;
 
-use super::failure::Trouble;
+use super::failure::{Trouble, no_way};
 use super::link::Link;
 use super::protocol::Limits;
 use super::session::Working;
@@ -96,7 +96,7 @@ impl ConnectPostgres {
         let name = ParticipantName::new(&self.name);
         let name = name.map_err(|error| ParticipantOpenError::Unfit(error.into()))?;
         let way = Way::new(&self.url, self.tls.as_ref()).await;
-        let way = way.map_err(|error| ParticipantOpenError::Unfit(error.into()))?;
+        let way = way.map_err(no_way)?;
         let no_pool = || unfit("a pool needs at least one connection");
         if self.pool_size == 0 {
             return Err(no_pool());
@@ -107,8 +107,7 @@ impl ConnectPostgres {
         Ok(PostgresParticipant(Arc::new(Inner {
             name,
             pool: working,
-            store: Store::new(settling.clone()),
-            settling,
+            store: Store::new(settling),
             role,
             limits: self.limits,
             working: Working::default(),

@@ -1,16 +1,17 @@
 //! Branches of transactions on `PostgreSQL`.
 
 mod branch;
+pub(super) mod calls;
 mod connect;
-mod failure;
-mod link;
+pub(super) mod failure;
+pub(super) mod link;
 mod own;
 mod protocol;
 mod schema;
 mod session;
 mod settling;
 mod store;
-mod text;
+pub(super) mod text;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,9 +26,8 @@ use crate::transaction::name::ParticipantName;
 
 use super::{
     Enlist, Opening, Participant, ParticipantError, ParticipantOpenError, Report, Settled,
-    SqlConnection, StaleLog, Vote,
+    SqlConnection, Vote, requests,
 };
-use failure::Trouble;
 use link::Link;
 use protocol::Limits;
 use session::{Found, Session, Working};
@@ -118,8 +118,7 @@ struct Inner {
     name: ParticipantName,
     /// For branches that work.
     pool: Pool,
-    settling: Pool,
-    /// By connections of `settling`.
+    /// By connections that no branch works on.
     store: Store,
     /// As whom branches are prepared: nobody else may finish them.
     role: String,
@@ -167,15 +166,7 @@ impl PostgresParticipant {
 
 impl Inner {
     async fn open(&self, opening: Opening) -> Result<(), ParticipantOpenError> {
-        schema::check(&self.settling).await?;
-        match self.store.open(opening).await? {
-            None => Ok(()),
-            Some(seen) => Err(ParticipantOpenError::Stale(StaleLog {
-                coordinator: opening.coordinator(),
-                seen,
-                opened: opening.epoch(),
-            })),
-        }
+        self.store.open(opening).await
     }
 
     async fn begin(&self, branch: BranchId) -> Result<PostgresBranch, ParticipantError> {
@@ -222,7 +213,7 @@ impl Inner {
         &self,
         coordinator: CoordinatorId,
         watermark: (Epoch, u64),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ParticipantError> {
         self.store.forget(coordinator, watermark).await?;
         self.working.forget_all(|branch| {
             let id = branch.transaction();
@@ -253,48 +244,7 @@ impl Participant for PostgresParticipant {
         true
     }
 
-    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
-        Box::pin(self.0.open(opening))
-    }
-
-    fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
-        Box::pin(self.0.prepare(branch))
-    }
-
-    fn commit_one_phase(
-        &self,
-        branch: BranchId,
-    ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.commit_one_phase(branch))
-    }
-
-    fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.commit(branch))
-    }
-
-    fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.abort(branch))
-    }
-
-    fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        Box::pin(self.0.settle(branch))
-    }
-
-    fn in_doubt(
-        &self,
-        coordinator: CoordinatorId,
-        before: Epoch,
-    ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
-        Box::pin(self.0.in_doubt(coordinator, before))
-    }
-
-    fn forget(
-        &self,
-        coordinator: CoordinatorId,
-        watermark: (Epoch, u64),
-    ) -> BoxFuture<'_, Result<(), ParticipantError>> {
-        Box::pin(async move { Ok(self.0.forget(coordinator, watermark).await?) })
-    }
+    requests!(self, self.0, Box::pin);
 }
 
 impl Enlist for PostgresParticipant {

@@ -1,5 +1,6 @@
 //! Branches on connections that users bring along.
 
+use std::convert::identity;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::transaction::log::Persistence;
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::{
     Enlist, Opening, Participant, ParticipantError, ParticipantOpenError, Report, SqlConnection,
-    Vote,
+    Vote, requests,
 };
 
 use super::branch::BranchError;
@@ -210,48 +211,7 @@ impl<C: SqlConnection> Participant for WithConnection<C> {
         self.participant.lists()
     }
 
-    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<(), ParticipantOpenError>> {
-        self.participant.open(opening)
-    }
-
-    fn prepare(&self, branch: BranchId) -> BoxFuture<'_, Result<Vote, ParticipantError>> {
-        self.participant.prepare(branch)
-    }
-
-    fn commit_one_phase(
-        &self,
-        branch: BranchId,
-    ) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        self.participant.commit_one_phase(branch)
-    }
-
-    fn commit(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        self.participant.commit(branch)
-    }
-
-    fn abort(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        self.participant.abort(branch)
-    }
-
-    fn settle(&self, branch: BranchId) -> BoxFuture<'_, Result<Report, ParticipantError>> {
-        self.participant.settle(branch)
-    }
-
-    fn in_doubt(
-        &self,
-        coordinator: CoordinatorId,
-        before: Epoch,
-    ) -> BoxFuture<'_, Result<Vec<BranchId>, ParticipantError>> {
-        self.participant.in_doubt(coordinator, before)
-    }
-
-    fn forget(
-        &self,
-        coordinator: CoordinatorId,
-        watermark: (Epoch, u64),
-    ) -> BoxFuture<'_, Result<(), ParticipantError>> {
-        self.participant.forget(coordinator, watermark)
-    }
+    requests!(self, self.participant, identity);
 }
 
 impl<C: SqlConnection> Enlist for WithConnection<C> {

@@ -7,18 +7,15 @@ use tokio_postgres::error::SqlState;
 
 use crate::postgres::Pool;
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch};
-use crate::transaction::participant::{Opening, Outcome};
+use crate::transaction::participant::{Opening, Outcome, ParticipantOpenError};
 
+use super::calls::Calls;
 use super::failure::Trouble;
-use super::link::Link;
+use super::schema::{MIGRATE, SCHEMA};
 use super::text;
 
 /// How many rows are dropped in one transaction: some milliseconds' worth.
 const FORGOTTEN_TOGETHER: u32 = 1000;
-
-/// How often that is done in one call, so that it ends by itself. What is left goes in the next
-/// call.
-const FORGOTTEN_TIMES: u32 = 100;
 
 /// How often, and how soon, one is looked at again that another session is just ending: a second
 /// in all, and mostly a few milliseconds.
@@ -27,7 +24,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The rows of the participant.
 #[derive(Clone)]
-pub(super) struct Store(Pool);
+pub(super) struct Store(Calls);
 
 /// What is known of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +48,19 @@ pub(super) enum Finished {
 
 impl Store {
     pub(super) fn new(pool: Pool) -> Self {
-        Self(pool)
+        Self(Calls::new(pool))
     }
 
-    /// Answers the epoch that makes it a stale one, if it is.
-    pub(super) async fn open(&self, opening: Opening) -> Result<Option<Epoch>, Trouble> {
-        let id = text::coordinator(opening.coordinator());
-        let epoch = text::bytes(&opening.epoch().as_u64().to_be_bytes());
-        let nonce = text::bytes(&opening.nonce().to_be_bytes());
-        let open = format!("tripod.open_coordinator({id}, {epoch}, {nonce})");
-        let Some(seen) = self.one(&open).await? else {
-            return Ok(None);
-        };
-        let seen = u64::from_str_radix(&seen, 16).ok().and_then(Epoch::new);
-        seen.map(Some).ok_or_else(Trouble::garbled)
+    pub(super) async fn open(&self, opening: Opening) -> Result<(), ParticipantOpenError> {
+        self.0.check(&SCHEMA, "misfits", MIGRATE).await?;
+        self.0.open("open_coordinator", opening).await
     }
 
     pub(super) async fn read(&self, branch: BranchId) -> Result<Known, Trouble> {
         let arguments = text::arguments(branch);
         known(
-            self.one(&format!("tripod.read_branch({arguments})"))
+            self.0
+                .one(&format!("tripod.read_branch({arguments})"))
                 .await?
                 .as_deref(),
         )
@@ -81,7 +71,7 @@ impl Store {
     pub(super) async fn exclude(&self, branch: BranchId) -> Result<Option<Known>, Trouble> {
         let arguments = text::arguments(branch);
         let exclude = format!("tripod.exclude_branch({arguments})");
-        match self.one(&exclude).await {
+        match self.0.one(&exclude).await {
             Err(busy) if busy.is(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
             excluded => known(excluded?.as_deref()).map(Some),
         }
@@ -102,12 +92,13 @@ impl Store {
     }
 
     async fn is(&self, call: &str) -> Result<bool, Trouble> {
-        Ok(self.one(call).await?.as_deref() == Some("t"))
+        Ok(self.0.one(call).await?.as_deref() == Some("t"))
     }
 
     /// Which server, database and role these connections are of.
     pub(super) async fn home(&self) -> Result<String, Trouble> {
-        self.one("tripod.home()")
+        self.0
+            .one("tripod.home()")
             .await?
             .ok_or_else(Trouble::garbled)
     }
@@ -122,7 +113,7 @@ impl Store {
             Outcome::Committed => "COMMIT PREPARED",
             Outcome::Aborted => "ROLLBACK PREPARED",
         };
-        let link = Link::new(&self.0).await?;
+        let link = self.0.link().await?;
         let finish = format!("{verb} '{}'", text::gid(branch));
         let mut tries = 0;
         loop {
@@ -148,7 +139,7 @@ impl Store {
     pub(super) async fn prepared(&self, id: CoordinatorId) -> Result<Vec<BranchId>, Trouble> {
         let prefix = text::prefix(id);
         let names = format!("SELECT * FROM tripod.prepared_branches('{prefix}')");
-        let names = self.all(&names).await?.into_iter().flatten();
+        let names = self.0.all(&names).await?.into_iter().flatten();
         // Whatever others have prepared under names like ours is theirs.
         Ok(names.filter_map(|name| text::branch(&name)).collect())
     }
@@ -158,37 +149,9 @@ impl Store {
         id: CoordinatorId,
         watermark: (Epoch, u64),
     ) -> Result<(), Trouble> {
-        let (id, at) = (text::coordinator(id), text::position(watermark));
-        self.one(&format!("tripod.raise_watermark({id}, {at})"))
-            .await?;
-        let forget = format!("tripod.forget_branches({id}, {FORGOTTEN_TOGETHER})");
-        for _ in 0..FORGOTTEN_TIMES {
-            let rows = self.one(&forget).await?;
-            let rows: u32 = rows
-                .and_then(|rows| rows.parse().ok())
-                .ok_or_else(Trouble::garbled)?;
-            if rows < FORGOTTEN_TOGETHER {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// What a function answers.
-    async fn one(&self, call: &str) -> Result<Option<String>, Trouble> {
-        let cells = self.all(&format!("SELECT {call}")).await?;
-        cells.into_iter().next().ok_or_else(Trouble::garbled)
-    }
-
-    /// The rows of a statement, which is a transaction of its own.
-    async fn all(&self, statement: &str) -> Result<Vec<Option<String>>, Trouble> {
-        let link = Link::new(&self.0).await?;
-        // Whatever the role's defaults are. A connection on which this fails is closed: it is in
-        // the middle of the transaction.
-        let whole = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {statement}; COMMIT");
-        let (cells, _) = link.ask(&whole).await?;
-        link.give_back();
-        Ok(cells)
+        let functions = ("raise_watermark", "forget_branches");
+        let forgotten = self.0.forget(functions, FORGOTTEN_TOGETHER, id, watermark);
+        forgotten.await
     }
 }
 

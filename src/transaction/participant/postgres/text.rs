@@ -2,6 +2,8 @@
 
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch};
 
+pub(in crate::transaction::participant) use crate::transaction::postgres::bytes;
+
 /// What the names of our prepared transactions begin with.
 const PREFIX: &str = "tripod_";
 
@@ -27,30 +29,19 @@ pub(super) fn arguments(branch: BranchId) -> String {
 }
 
 /// The arguments that say which transaction.
-pub(super) fn place(branch: BranchId) -> (String, String) {
+pub(in crate::transaction::participant) fn place(branch: BranchId) -> (String, String) {
     let id = branch.transaction();
     let at = position((id.epoch(), id.sequence()));
     (coordinator(id.coordinator()), at)
 }
 
-pub(super) fn coordinator(id: CoordinatorId) -> String {
+pub(in crate::transaction::participant) fn coordinator(id: CoordinatorId) -> String {
     bytes(&id.as_u128().to_be_bytes())
 }
 
-pub(super) fn position((epoch, sequence): (Epoch, u64)) -> String {
+pub(in crate::transaction::participant) fn position((epoch, sequence): (Epoch, u64)) -> String {
     let at = u128::from(epoch.as_u64()) << 64 | u128::from(sequence);
     bytes(&at.to_be_bytes())
-}
-
-/// Bytes, whatever the settings of the session are.
-pub(super) fn bytes(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string does not fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    format!("pg_catalog.decode('{digits}', 'hex')")
 }
 
 #[cfg(test)]

@@ -10,16 +10,6 @@
 -- tripod.record_branch, whoever calls them sees to it that the isolation is read committed: each
 -- statement of a volatile function then sees what was committed before that statement began.
 
--- The fence rows.
-CREATE TABLE tripod.coordinator (
-    id bytea PRIMARY KEY CHECK (octet_length(id) = 16),
-    -- The highest seen, and the nonce of that opening.
-    epoch bytea NOT NULL CHECK (octet_length(epoch) = 8),
-    opening bytea NOT NULL CHECK (octet_length(opening) = 16),
-    -- Below it, all is over.
-    watermark bytea CHECK (octet_length(watermark) = 16)
-);
-
 -- Outcome rows, which a branch writes in its own transaction, and tombstones. The key makes sure
 -- that a branch has one of them: who inserts waits for a writer in flight.
 CREATE TABLE tripod.branch (
@@ -36,7 +26,7 @@ BEGIN
     -- Shorter than the client waits for an answer.
     PERFORM set_config('lock_timeout', '2000', true);
     -- What is answered is durable, whatever the server, the role or the user's code has set.
-    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+    IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 END $$;
@@ -71,24 +61,6 @@ BEGIN
     IF current_setting('max_prepared_transactions') = '0' THEN
         RETURN NEXT 'max_prepared_transactions is 0';
     END IF;
-END $$;
-
--- Answers nothing, or the epoch that makes this opening a stale one.
-CREATE FUNCTION tripod.open_coordinator(p_id bytea, p_epoch bytea, p_opening bytea) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    v_seen tripod.coordinator;
-BEGIN
-    PERFORM tripod.settle_transaction();
-    INSERT INTO tripod.coordinator (id, epoch, opening) VALUES (p_id, p_epoch, p_opening)
-    ON CONFLICT (id) DO NOTHING;
-    -- It waits for those who commit in one phase, and they for it.
-    SELECT * INTO STRICT v_seen FROM tripod.coordinator WHERE id = p_id FOR UPDATE;
-    IF p_epoch < v_seen.epoch OR p_epoch = v_seen.epoch AND p_opening <> v_seen.opening THEN
-        RETURN encode(v_seen.epoch, 'hex');
-    END IF;
-    UPDATE tripod.coordinator SET epoch = p_epoch, opening = p_opening WHERE id = p_id;
-    RETURN NULL;
 END $$;
 
 -- One row if it is prepared in this database.
@@ -232,14 +204,6 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT gid FROM pg_prepared_xacts
     WHERE database = current_database() AND starts_with(gid, p_prefix);
-END $$;
-
-CREATE FUNCTION tripod.raise_watermark(p_id bytea, p_watermark bytea) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM tripod.settle_transaction();
-    UPDATE tripod.coordinator SET watermark = p_watermark
-    WHERE id = p_id AND (watermark IS NULL OR watermark < p_watermark);
 END $$;
 
 -- Drops some rows below the watermark, and answers how many. Those of prepared branches are not

@@ -187,6 +187,8 @@ impl ActiveTransaction {
             return self.outcome(Answer::Aborted(AbortReason::Dropped));
         }
         self.left = true;
+        #[cfg(feature = "metrics")]
+        let began = tokio::time::Instant::now();
         let answer = self.run.await_answer();
         let actions = self.engine.step(self.run.id, Event::Commit);
         let mut waiting = Waiting {
@@ -198,6 +200,8 @@ impl ActiveTransaction {
         }
         let answer = waiting.wait(answer).await;
         drop(waiting);
+        #[cfg(feature = "metrics")]
+        crate::metrics::TRANSACTION_COMMIT.record(began.elapsed());
         self.engine.forget(&self.run, None);
         self.outcome(answer)
     }

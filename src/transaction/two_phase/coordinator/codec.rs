@@ -61,7 +61,9 @@ pub(super) enum Found {
 /// What the log keeps of this record.
 pub(super) fn encode(id: TransactionId, record: &Record) -> Result<log::Record, RecordError> {
     let subject = Subject::Transaction(id);
-    let mut out = vec![VERSION];
+    // Room for what most take.
+    let mut out = Vec::with_capacity(64);
+    out.push(VERSION);
     match record {
         Record::Enlisted {
             branch,

@@ -1,20 +1,19 @@
 //! Performs what is to be done for one transaction, until it is over.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
-use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::engine::Engine;
 use super::options::pause;
 use super::run::Run;
+use crate::future::BoxFuture;
 use crate::transaction::id::BranchId;
+use crate::transaction::jobs::Jobs;
 use crate::transaction::participant::{Outcome, ParticipantError, Reply, Report, Request, Vote};
 use crate::transaction::two_phase::branch::ParkReason;
-use crate::transaction::two_phase::event::{Action, Answer, Event};
+use crate::transaction::two_phase::event::{Action, Answer, Event, and_then};
 use crate::transaction::two_phase::phase::Phase;
 use crate::transaction::two_phase::record::{Record, RecordKind};
 
@@ -52,7 +51,7 @@ enum Next {
     Closing,
 }
 
-/// What is under way for one transaction.
+/// How far one transaction is.
 #[derive(Default)]
 struct Hands {
     /// To be appended once the append before has come back: records go one after the other.
@@ -76,31 +75,36 @@ struct Hands {
 pub(super) async fn drive(engine: Arc<Engine>, run: Arc<Run>, first: Vec<Action>) {
     // Whoever comes next finds the wheel free, however this ends.
     let wheel = Wheel(&run);
-    let mut jobs = FuturesUnordered::new();
+    let mut jobs = Jobs::new();
     let mut hands = Hands::default();
     let mut actions = first;
     loop {
         hands.take(&engine, &run, actions, |job| {
-            jobs.push(perform(&engine, &run, job));
+            jobs.start(perform(&engine, &run, job));
         });
         if hands.over || jobs.is_empty() && engine.is_over(run.id) {
             engine.forget(&run, hands.outcome);
             drop(wheel);
             return;
         }
-        let events = match hands.next(&engine, &run, &mut jobs).await {
-            Next::Left => Vec::new(),
+        let mut doubts = false;
+        actions = match hands.next(&engine, &run, &mut jobs).await {
+            Next::Left => run.inbox(),
             Next::Closing => return close(&engine, &run),
-            Next::Deadline => vec![Event::Deadline],
-            Next::Done(Done::Event(event)) => vec![event],
-            Next::Done(Done::Rested { branch, number }) => hands.rested(branch, number),
+            Next::Deadline => hands.hear(&engine, &run, Event::Deadline),
+            Next::Done(Done::Event(event)) => hands.hear(&engine, &run, event),
+            Next::Done(Done::Rested { branch, number }) => match hands.rested(branch, number) {
+                Some(event) => hands.hear(&engine, &run, event),
+                None => Vec::new(),
+            },
             Next::Done(Done::Appended(fates)) => {
                 hands.appending = false;
-                fates
+                doubts = fates.iter().any(|fate| matches!(fate, Event::Failed(_)));
+                fates.into_iter().fold(Vec::new(), |actions, fate| {
+                    and_then(actions, hands.hear(&engine, &run, fate))
+                })
             }
         };
-        let doubts = events.iter().any(|event| matches!(event, Event::Failed(_)));
-        actions = hands.hear(&engine, &run, events);
         if doubts && engine.phase(run.id) == Some(Phase::InDoubt) {
             // The log says what becomes of it, to whoever opens it next.
             hands.take(&engine, &run, actions, |_| {});
@@ -177,22 +181,17 @@ impl Hands {
         job
     }
 
-    fn rested(&mut self, branch: u16, number: u64) -> Vec<Event> {
+    fn rested(&mut self, branch: u16, number: u64) -> Option<Event> {
         if self.pauses.get(&branch) != Some(&number) {
-            return Vec::new();
+            return None;
         }
         self.pauses.remove(&branch);
-        vec![Event::Retry { branch }]
+        Some(Event::Retry { branch })
     }
 
-    /// Takes what happened; what was left by others comes first, as it came to pass first.
-    fn hear(&mut self, engine: &Engine, run: &Run, events: Vec<Event>) -> Vec<Action> {
-        let mut actions = run.inbox();
-        for event in events {
-            self.note(engine, run, &event);
-            actions.extend(engine.step_driven(run, event));
-        }
-        actions
+    fn hear(&mut self, engine: &Engine, run: &Run, event: Event) -> Vec<Action> {
+        self.note(engine, run, &event);
+        engine.step_driven(run, event)
     }
 
     fn note(&mut self, engine: &Engine, run: &Run, event: &Event) {
@@ -227,16 +226,9 @@ impl Hands {
         }
     }
 
-    async fn next<J>(&mut self, engine: &Engine, run: &Run, jobs: &mut J) -> Next
-    where
-        J: Stream<Item = Done> + Unpin,
-    {
+    async fn next(&mut self, engine: &Engine, run: &Run, jobs: &mut Jobs<'_, Done>) -> Next {
         // What is there already costs no timer.
-        let ready = poll_fn(|context| match jobs.poll_next_unpin(context) {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => Poll::Ready(None),
-        });
-        if let Some(done) = ready.await {
+        if let Some(done) = jobs.done() {
             return Next::Done(done);
         }
         if self.deadline.is_none() && !self.expired && run.is_awaited() {
@@ -251,13 +243,9 @@ impl Hands {
                 Some(_) | None => std::future::pending().await,
             }
         };
-        let job = poll_fn(|context| match jobs.poll_next_unpin(context) {
-            Poll::Ready(Some(done)) => Poll::Ready(done),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        });
         tokio::select! {
             biased;
-            done = job => Next::Done(done),
+            Some(done) = jobs.next() => Next::Done(done),
             () = deadline => Next::Deadline,
             () = run.left() => Next::Left,
             () = engine.closing.cancelled() => Next::Closing,
@@ -277,19 +265,23 @@ fn close(engine: &Engine, run: &Run) {
     }
 }
 
-async fn perform(engine: &Engine, run: &Run, job: Job) -> Done {
+fn perform<'a>(engine: &'a Engine, run: &'a Run, job: Job) -> BoxFuture<'a, Done> {
     match job {
-        Job::Ask { branch, request } => Done::Event(ask(run, branch, request).await),
+        Job::Ask { branch, request } => {
+            Box::pin(async move { Done::Event(ask(run, branch, request).await) })
+        }
         Job::Pause {
             branch,
             failures,
             number,
-        } => {
+        } => Box::pin(async move {
             let of = BranchId::new(run.id, branch);
             sleep(pause(of, failures, engine.options.retry_pause_max)).await;
             Done::Rested { branch, number }
+        }),
+        Job::Append(records) => {
+            Box::pin(async move { Done::Appended(append(engine, run, records).await) })
         }
-        Job::Append(records) => Done::Appended(append(engine, run, records).await),
     }
 }
 
@@ -302,7 +294,12 @@ async fn ask(run: &Run, branch: u16, request: Request) -> Event {
         Ok(Reply::Vote(vote)) => Event::Voted { branch, vote },
         Ok(Reply::Report(report)) => Event::Reported { branch, report },
         Err(error) => {
-            tracing::debug!(transaction = %run.id, branch, ?request, %error, "no answer");
+            // What aborts a transaction is worth a line; the others are asked again.
+            if request == Request::Prepare {
+                tracing::warn!(transaction = %run.id, branch, %error, "no vote");
+            } else {
+                tracing::debug!(transaction = %run.id, branch, ?request, %error, "no answer");
+            }
             let refused = matches!(error, ParticipantError::Refused(_));
             run.note(branch, Some(Arc::new(error)));
             match request {
@@ -333,18 +330,18 @@ async fn ask(run: &Run, branch: u16, request: Request) -> Event {
 /// Appends records, and tells the fate of each.
 async fn append(engine: &Engine, run: &Run, records: Vec<Record>) -> Vec<Event> {
     let _turn = run.append_turn().await;
-    let kinds: Vec<RecordKind> = records.iter().map(Record::kind).collect();
+    let kinds = || records.iter().map(Record::kind);
     let mut failures = 0;
     loop {
         match engine.append(run, &records).await {
             Ok(()) => return records.into_iter().map(Event::Durable).collect(),
             // Whatever was recovered has no space set aside. There will be room again.
-            Err(true) if engine.serves() && kinds.iter().all(|kind| can_wait(*kind)) => {
+            Err(true) if engine.serves() && kinds().all(can_wait) => {
                 sleep(pause(run.id, failures, engine.options.retry_pause_max)).await;
                 failures = failures.saturating_add(1);
             }
-            Err(true) => return kinds.into_iter().map(Event::NotWritten).collect(),
-            Err(false) => return kinds.into_iter().map(Event::Failed).collect(),
+            Err(true) => return kinds().map(Event::NotWritten).collect(),
+            Err(false) => return kinds().map(Event::Failed).collect(),
         }
     }
 }

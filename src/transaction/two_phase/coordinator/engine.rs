@@ -1,6 +1,6 @@
 //! A coordinator during one epoch: its book, its log, its participants.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,6 +20,7 @@ use super::member::Member;
 use super::options::Options;
 use super::run::Run;
 use crate::future::BoxFuture;
+use crate::transaction::health::Health;
 use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
 use crate::transaction::log::{AppendError, Durability, Reservation, TransactionLog};
 use crate::transaction::name::ParticipantName;
@@ -27,21 +28,11 @@ use crate::transaction::participant::Outcome;
 use crate::transaction::two_phase::book::Book;
 use crate::transaction::two_phase::branch::ParkReason;
 use crate::transaction::two_phase::event::{
-    AbortReason, Action, Answer, Event, Refusal, Resolution,
+    AbortReason, Action, Answer, Event, Refusal, Resolution, and_then,
 };
 use crate::transaction::two_phase::phase::{Decision, Phase};
 use crate::transaction::two_phase::record::Record;
 use crate::transaction::two_phase::state::Transaction;
-
-/// How it is with a coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
-    Serving,
-    /// Nothing is appended until the log is opened again.
-    Failed,
-    /// Another has opened the log: it is not opened again.
-    Superseded,
-}
 
 /// A coordinator during one epoch.
 pub(super) struct Engine {
@@ -65,7 +56,7 @@ pub(super) struct Engine {
 
 pub(super) struct State {
     pub(super) book: Book,
-    pub(super) runs: HashMap<TransactionId, Arc<Run>>,
+    pub(super) runs: BTreeMap<TransactionId, Arc<Run>>,
 }
 
 /// What outlives an epoch.
@@ -93,7 +84,7 @@ impl Engine {
             counters,
             state: Mutex::new(State {
                 book,
-                runs: HashMap::new(),
+                runs: BTreeMap::new(),
             }),
             recovered,
             runtime: Handle::current(),
@@ -133,9 +124,8 @@ impl Engine {
     /// As [`step`](Self::step), for whoever performs: what was left meanwhile came to pass before.
     pub(super) fn step_driven(&self, run: &Run, event: Event) -> Vec<Action> {
         let mut state = self.state.lock();
-        let mut actions = run.inbox();
-        actions.extend(self.stepped(&mut state, run.id, event));
-        actions
+        let left = run.inbox();
+        and_then(left, self.stepped(&mut state, run.id, event))
     }
 
     /// Takes what happened, and sees to it that what is to be done is done in the background.
@@ -313,15 +303,8 @@ impl Engine {
 
     /// Concludes how it is with the log.
     pub(super) fn ail(&self, error: &AppendError) {
-        match error {
-            // Whoever closed it had opened it after us.
-            AppendError::Superseded { .. } | AppendError::Closed => {
-                self.sicken(Health::Superseded);
-            }
-            AppendError::Poisoned | AppendError::Unknown(_) | AppendError::Gone => {
-                self.sicken(Health::Failed);
-            }
-            AppendError::Full { .. } | AppendError::TooLarge { .. } => {}
+        if let Some(health) = Health::after(error) {
+            self.sicken(health);
         }
     }
 
@@ -332,18 +315,22 @@ impl Engine {
 
     /// It does not get better by itself. The first finding counts: what is found while the log is
     /// opened again is but our own doing.
-    pub(super) fn sicken(&self, health: Health) {
-        self.health.send_if_modified(|now| {
+    fn sicken(&self, health: Health) {
+        let sickened = self.health.send_if_modified(|now| {
             let changed = *now == Health::Serving;
             if changed {
                 *now = health;
             }
             changed
         });
+        if sickened && health == Health::Superseded {
+            self.condemn();
+        }
     }
 
     /// Another has taken over, or this is a copy of the past: nothing begins any more, and what
-    /// others have left is left alone. What is decided goes on.
+    /// others have left is left alone. What is decided goes on, and what is not and takes too long is
+    /// aborted.
     pub(super) fn condemn(&self) {
         self.health.send_replace(Health::Superseded);
         self.keeping.cancel();

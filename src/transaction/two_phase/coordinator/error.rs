@@ -1,6 +1,6 @@
 //! What a coordinator could not do, and what state that leaves things in.
 
-use crate::transaction::id::{Epoch, TransactionId};
+use crate::transaction::id::TransactionId;
 use crate::transaction::log::{AppendError, LogError, RecordError};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::{ParticipantError, ParticipantOpenError};
@@ -29,13 +29,6 @@ pub enum OpenError {
     /// [`allow_volatile_log`](super::OpenCoordinator::allow_volatile_log).
     #[error("participant {0} outlives the log")]
     Volatile(ParticipantName),
-    /// Another has opened the log since this coordinator did. Tried again by itself only: this one
-    /// is superseded.
-    #[error("the log was opened by another; this would be epoch {epoch}")]
-    Overtaken {
-        /// The epoch that was opened all the same.
-        epoch: Epoch,
-    },
     /// The participant has seen a later opening of this log, or is unfit to take part.
     #[error("participant {name} was not opened")]
     Participant {
@@ -116,7 +109,7 @@ pub enum RetireError {
     /// It is registered here.
     #[error("participant {0} is registered")]
     Registered(ParticipantName),
-    /// A transaction that is not over has a branch of it.
+    /// A transaction that is not over has a branch of it, or is broken and may have one.
     #[error("transaction {0} has a branch of it")]
     InUse(TransactionId),
     /// The log did not take it, or may not have.

@@ -4,14 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::counters::count;
 use super::engine::Engine;
 use super::member::{Member, Panicked};
 use super::options::pause;
-use crate::transaction::id::Epoch;
+use crate::transaction::id::{BranchId, Epoch};
 use crate::transaction::participant::{
     Opening, ParticipantError, ParticipantOpenError, Reply, Report, Request,
 };
@@ -20,6 +20,9 @@ use crate::transaction::two_phase::phase::Phase;
 /// The pause after the first scan. The next ones are each twice as long, up to the interval: what
 /// an earlier epoch has under way mostly lands soon.
 const SCAN_PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// So many branches of earlier epochs are settled at once, so that one that hangs holds up few.
+const SETTLED_AT_ONCE: usize = 16;
 
 /// Starts a task for each participant, so that none waits for another, and one for deadlines.
 pub(super) fn start(engine: &Arc<Engine>, opening: Opening) {
@@ -51,10 +54,12 @@ impl Keeper {
         loop {
             let longest = self.engine.options.scan_interval;
             let looked = tokio::select! {
+                // First: what is to end does not look once more.
+                biased;
+                () = closing.cancelled() => return,
                 looked = AssertUnwindSafe(self.look()).catch_unwind() => {
                     looked.unwrap_or_else(|_| Err(ParticipantError::unknown(Panicked)))
                 }
-                () = closing.cancelled() => return,
             };
             let rest = match looked {
                 Ok(()) => {
@@ -113,21 +118,25 @@ impl Keeper {
     async fn scan(&self) -> Result<(), ParticipantError> {
         let (coordinator, epoch) = (self.engine.coordinator, self.engine.epoch);
         let found = self.member.participant.in_doubt(coordinator, epoch);
-        for branch in found.await? {
-            let request = self.engine.state.lock().book.adopt(branch);
-            let Some(request) = request else { continue };
-            match self.member.ask(branch, request).await {
-                Ok(Reply::Report(Report::Did(did))) => {
-                    if request == Request::Abort {
-                        count(&self.engine.counters.orphans);
-                    }
-                    tracing::info!(%branch, ?did, "a branch of an earlier epoch was settled");
-                }
-                Ok(reply) => tracing::debug!(%branch, ?reply, "a branch is not settled yet"),
-                Err(error) => tracing::warn!(%branch, %error, "a branch is not settled yet"),
-            }
-        }
+        let found = stream::iter(found.await?);
+        let settled = found.for_each_concurrent(SETTLED_AT_ONCE, |branch| self.settle(branch));
+        settled.await;
         Ok(())
+    }
+
+    async fn settle(&self, branch: BranchId) {
+        let request = self.engine.state.lock().book.adopt(branch);
+        let Some(request) = request else { return };
+        match self.member.ask(branch, request).await {
+            Ok(Reply::Report(Report::Did(did))) => {
+                if request == Request::Abort {
+                    count(&self.engine.counters.orphans);
+                }
+                tracing::info!(%branch, ?did, "a branch of an earlier epoch was settled");
+            }
+            Ok(reply) => tracing::debug!(%branch, ?reply, "a branch is not settled yet"),
+            Err(error) => tracing::warn!(%branch, %error, "a branch is not settled yet"),
+        }
     }
 }
 
@@ -138,7 +147,8 @@ async fn sweep(engine: Arc<Engine>) {
     loop {
         tokio::select! {
             () = sleep(every) => {}
-            () = engine.keeping.cancelled() => return,
+            // Not `keeping`: an epoch that is superseded still has its own to abort.
+            () = engine.closing.cancelled() => return,
         }
         let now = Instant::now();
         engine.expire(|transaction, run| {

@@ -90,7 +90,10 @@ impl Member {
             Request::Commit | Request::Abort | Request::Settle => &self.settling,
         };
         // They are never closed.
-        let _turn = turns.acquire().await;
+        let _turn = match turns.try_acquire() {
+            Ok(turn) => Some(turn),
+            Err(_) => turns.acquire().await.ok(),
+        };
         let to = &self.participant;
         let asked = async {
             match request {

@@ -29,11 +29,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::book::{Inquirer, Standing};
+use crate::transaction::health::Health;
 use crate::transaction::id::TransactionId;
 use crate::transaction::log::{AppendError, LogError, TransactionLog};
 use crate::transaction::participant::Participant;
 use counters::Counters;
-use engine::{Engine, Health, Memory};
+use engine::{Engine, Memory};
 use lately::Lately;
 use options::Options;
 
@@ -93,6 +94,7 @@ struct Shared {
 /// How a coordinator was shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Shutdown {
     /// How many transactions were not over. The next opening of the log takes care of them.
     pub unfinished: usize,
@@ -117,9 +119,11 @@ impl Coordinator {
         }
         let (counters, lately) = Memory::default();
         let memory = (Arc::clone(&counters), Arc::clone(&lately));
-        let opened = recovery::open(&log, &participants, options, memory, None);
+        let opened = log.open(options.hint).await?;
+        let engine =
+            recovery::take_over(opened, &log, &participants, options, memory, false).await?;
         let shared = Arc::new(Shared {
-            engine: Mutex::new(opened.await?),
+            engine: Mutex::new(engine),
             log,
             participants,
             options,
@@ -196,19 +200,18 @@ impl Coordinator {
     /// What has happened so far.
     #[must_use]
     pub fn stats(&self) -> CoordinatorStats {
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.0.counters;
         CoordinatorStats {
             epoch: Some(self.0.engine().epoch),
-            begun: read(&counters.begun),
-            committed: read(&counters.committed),
-            aborted: read(&counters.aborted),
-            unknown: read(&counters.unknown),
-            forced_writes: read(&counters.forced_writes),
-            parked: read(&counters.parked),
-            orphans: read(&counters.orphans),
-            reopened: read(&counters.reopened),
-            impossible: read(&counters.impossible),
+            begun: counters.begun.read(),
+            committed: counters.committed.read(),
+            aborted: counters.aborted.read(),
+            unknown: counters.unknown.read(),
+            forced_writes: counters.forced_writes.read(),
+            parked: counters.parked.read(),
+            orphans: counters.orphans.read(),
+            reopened: counters.reopened.read(),
+            impossible: counters.impossible.read(),
         }
     }
 

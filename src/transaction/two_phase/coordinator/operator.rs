@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::error::{ResolveError, RetireError};
 use super::{Coordinator, Filter};
 use crate::transaction::id::TransactionId;
-use crate::transaction::log::{Durability, Record};
+use crate::transaction::log::{AppendError, Durability, Record, Subject};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::two_phase::branch::Branch;
 use crate::transaction::two_phase::event::{Event, Resolution};
@@ -82,7 +82,8 @@ impl Coordinator {
         if engine.members.contains_key(name) {
             return Err(RetireError::Registered(name.clone()));
         }
-        if let Some(id) = user(&engine, name) {
+        // Of one that cannot be read nobody knows whom it names.
+        if let Some(id) = user(&engine, name).or_else(|| self.broken().first().copied()) {
             return Err(RetireError::InUse(id));
         }
         let end = Record::end(codec::fact(name)?);
@@ -92,6 +93,38 @@ impl Coordinator {
         ended.await.inspect_err(|error| engine.ail(error))?;
         engine.state.lock().book.retire(name);
         Ok(())
+    }
+
+    /// Transactions that are left alone, for their records contradict each other or cannot be read:
+    /// a later version of this crate wrote them, or something else wrote to the log. Why was traced
+    /// as an error when the log was opened. What they have prepared stays prepared.
+    #[must_use]
+    pub fn broken(&self) -> Vec<TransactionId> {
+        self.0.engine().state.lock().book.broken().collect()
+    }
+
+    /// Takes a [broken](Self::broken) transaction off the log: each of its branches has been
+    /// committed or aborted by hand. One that has not is found by the next scan, and aborted. False
+    /// if it is none of the broken ones.
+    ///
+    /// # Errors
+    /// The log did not take it. It may come to pass all the same, unless the error is definite.
+    ///
+    /// # Cancel safety
+    /// A dropped future may have taken it off the log, and is asked again.
+    pub async fn discard(&self, id: TransactionId) -> Result<bool, AppendError> {
+        let engine = self.0.engine();
+        if !engine.state.lock().book.broken().any(|it| it == id) {
+            return Ok(false);
+        }
+        let end = Record::end(Subject::Transaction(id));
+        let ended = engine
+            .log
+            .append(engine.epoch, vec![end], Durability::Forced, None);
+        ended.await.inspect_err(|error| engine.ail(error))?;
+        tracing::warn!(transaction = %id, "an operator discards what could not be read");
+        engine.state.lock().book.discard(id);
+        Ok(true)
     }
 }
 

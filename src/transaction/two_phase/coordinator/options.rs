@@ -1,7 +1,9 @@
 //! How a coordinator goes about it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::time::Duration;
+
+use crate::chance::{doubled, part_by};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
@@ -45,14 +47,7 @@ impl Default for Options {
 /// The pause after the first failure: a few round trips.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 
-/// The pause after so many failures in a row of something: doubled each time up to the longest, and
-/// somewhere between a half and the whole of that, so that those who failed together do not return
-/// together. Where, is drawn from what failed: ids are random enough, and a simulation repeats.
+/// The pause after so many failures in a row of something.
 pub(super) fn pause(of: impl Hash, failures: u32, longest: Duration) -> Duration {
-    let doubled = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(failures.min(20)));
-    let whole = doubled.min(longest);
-    let mut hasher = DefaultHasher::new();
-    (of, failures).hash(&mut hasher);
-    let share = u32::try_from(hasher.finish() % 1024).unwrap_or_default();
-    whole / 2 + whole / 2048 * share
+    part_by((of, failures), doubled(PAUSE_FIRST, failures, longest))
 }

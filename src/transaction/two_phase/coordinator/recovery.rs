@@ -1,7 +1,6 @@
-//! Opening: the epoch first, then replay, then the participants.
+//! Opening: once the log has told of the epochs before, the participants.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -14,6 +13,7 @@ use super::keeper;
 use super::member::Member;
 use super::options::Options;
 use super::run::Run;
+use crate::chance::random_wide;
 use crate::transaction::id::Epoch;
 use crate::transaction::log::{
     Durability, LiveRecord, Opened, Persistence, Record, TransactionLog,
@@ -23,33 +23,20 @@ use crate::transaction::participant::{Opening, Participant, ParticipantOpenError
 use crate::transaction::two_phase::book::{Book, Entry, Recovered};
 use crate::transaction::two_phase::branch::Progress;
 
-/// An opening by the same coordinator, after its log has failed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Again {
-    /// The epoch that its own tries can have led to. A later one means that another has opened the
-    /// log in between, and is the rightful one.
-    pub(super) epoch_max: u64,
-}
-
-/// Opens the log for a new epoch, and takes over what the earlier ones have left. `Ok` once
-/// transactions may begin: what is in doubt is settled in the background.
-pub(super) async fn open(
+/// Takes over what the epochs before this one have left. `Ok` once transactions may begin: what is
+/// in doubt is settled in the background. `again`: this coordinator had the epoch before.
+pub(super) async fn take_over(
+    opened: Opened,
     log: &Arc<dyn TransactionLog>,
     participants: &[Arc<dyn Participant>],
     options: Options,
     memory: Memory,
-    again: Option<Again>,
+    again: bool,
 ) -> Result<Arc<Engine>, OpenError> {
-    let opened = log.open(options.hint).await?;
     suit(&opened, participants, options)?;
     let (coordinator, epoch) = (opened.coordinator(), opened.epoch());
-    if let Some(again) = again
-        && epoch.as_u64() > again.epoch_max
-    {
-        return Err(OpenError::Overtaken { epoch });
-    }
-    let opening = Opening::new(coordinator, epoch, nonce());
-    let members = introduce(participants, opening, options, again.is_some()).await?;
+    let opening = Opening::new(coordinator, epoch, random_wide());
+    let members = introduce(participants, opening, options, again).await?;
 
     let (entries, known) = read(opened.into_live());
     name(log, epoch, &members, &known).await?;
@@ -190,10 +177,4 @@ fn adopt(engine: &Engine, run: Run) -> Arc<Run> {
     state.runs.insert(run.id, Arc::clone(&run));
     drop(state);
     run
-}
-
-/// Random bits: the hasher is keyed at random, and its keys change from one to the next.
-fn nonce() -> u128 {
-    let half = |of: u64| u128::from(RandomState::new().hash_one(of));
-    half(0) << 64 | half(1)
 }

@@ -9,10 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::counters::count;
-use super::engine::{Engine, Health};
+use super::engine::Engine;
 use super::error::OpenError;
 use super::options::pause;
-use super::recovery::{self, Again};
+use super::recovery;
+use crate::transaction::health::Health;
+use crate::transaction::id::Epoch;
+use crate::transaction::log::LogError;
 use crate::transaction::participant::Outcome;
 use crate::transaction::two_phase::phase::Phase;
 use crate::transaction::two_phase::state::Transaction;
@@ -43,7 +46,8 @@ async fn supervise(
             ill = health.wait_for(|health| *health != Health::Serving) => ill.ok().map(|health| *health),
             () = stop.cancelled() => return,
         };
-        // Superseded, it stays so: two that open again and again would only hinder each other.
+        // Superseded, it stays so: two that open again and again would only hinder each other. Whoever
+        // found that out has stopped what looks after participants.
         if ill != Some(Health::Failed) {
             return;
         }
@@ -58,17 +62,12 @@ async fn supervise(
 /// half-way: it would leave the log open.
 async fn reopen(shared: &Weak<Shared>, stop: &CancellationToken) -> Option<Arc<Engine>> {
     let mut failures: u32 = 0;
+    let mut after = shared.upgrade()?.engine().epoch;
     loop {
         let shared = shared.upgrade()?;
         let before = shared.engine();
         before.keeping.cancel();
-        let (options, memory) = (shared.options, shared.memory());
-        let epoch_max = before
-            .epoch
-            .as_u64()
-            .saturating_add(1 + u64::from(failures));
-        let again = Some(Again { epoch_max });
-        match recovery::open(&shared.log, &shared.participants, options, memory, again).await {
+        match open_again(&shared, &mut after).await {
             Ok(engine) => {
                 count(&shared.counters.reopened);
                 succeed(&shared, &before, &engine);
@@ -93,6 +92,22 @@ async fn reopen(shared: &Weak<Shared>, stop: &CancellationToken) -> Option<Arc<E
     }
 }
 
+/// Opens the log, unless another has since `after`, the last epoch that was opened here.
+async fn open_again(shared: &Shared, after: &mut Epoch) -> Result<Arc<Engine>, OpenError> {
+    let opened = shared.log.reopen(*after).await?;
+    *after = opened.epoch();
+    let (options, memory) = (shared.options, shared.memory());
+    recovery::take_over(
+        opened,
+        &shared.log,
+        &shared.participants,
+        options,
+        memory,
+        true,
+    )
+    .await
+}
+
 /// What the log knows of goes on in the new engine. What it does not is aborted by the one before,
 /// for as long as an acknowledgement may take; and what is prepared then, by a scan.
 fn succeed(shared: &Shared, before: &Arc<Engine>, engine: &Arc<Engine>) {
@@ -107,12 +122,9 @@ fn succeed(shared: &Shared, before: &Arc<Engine>, engine: &Arc<Engine>) {
     });
 }
 
-/// What may have been written, and was not found in the log, has been aborted; unless somebody has
+/// What may have been written, and was not found in the log, has been aborted: nobody else has
 /// opened the log in between, who may have finished it.
 fn remember_doubts(before: &Engine, engine: &Engine) {
-    if before.epoch.as_u64().checked_add(1) != Some(engine.epoch.as_u64()) {
-        return;
-    }
     let doubts: Vec<_> = {
         let state = before.state.lock();
         let open = state.book.transactions();
@@ -126,10 +138,10 @@ fn remember_doubts(before: &Engine, engine: &Engine) {
     }
 }
 
-/// Whether another try would be of no use, or would take the log from its rightful owner.
+/// Whether another try would be of no use: somebody else is the rightful owner.
 fn is_final(error: &OpenError) -> bool {
     match error {
-        OpenError::Overtaken { .. } => true,
+        OpenError::Log(LogError::Superseded { .. }) => true,
         OpenError::Participant { source, .. } => source.is_stale(),
         OpenError::Duplicate(_)
         | OpenError::Log(_)

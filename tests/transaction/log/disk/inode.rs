@@ -37,10 +37,14 @@ impl Inode {
         }
     }
 
-    /// Flips bits, in some dirty sectors, of bytes that are not durable. Not in the last sector:
-    /// there is the seal of a clean shutdown, and a seal that cannot be read is damage.
+    /// Flips bits, in some dirty sectors, of bytes that are not durable. In the last sector, where a
+    /// shutdown writes its seal over zeros, only its first words are written, or its last ones: a
+    /// seal with other bits is damage.
     pub(super) fn garble(&mut self, dice: &mut Dice) {
         let last = self.cache.len().saturating_sub(1) / SECTOR;
+        if self.dirty.contains(&last) && dice.coin() {
+            self.tear(last * SECTOR, dice);
+        }
         for sector in self.dirty.iter().filter(|sector| **sector != last) {
             let end = ((sector + 1) * SECTOR).min(self.cache.len());
             let new = (sector * SECTOR..end)
@@ -50,6 +54,20 @@ impl Inode {
                 let at = new[usize::try_from(dice.below(new.len() as u64)).unwrap()];
                 self.cache[at] ^= 1 << dice.below(8);
             }
+        }
+    }
+
+    fn tear(&mut self, start: usize, dice: &mut Dice) {
+        let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        if !zeros(self.durable.get(start..).unwrap_or_default()) {
+            return;
+        }
+        let words = (self.cache.len() - start) / 8;
+        let at = start + 8 * usize::try_from(dice.below(words as u64 + 1)).unwrap();
+        if dice.coin() {
+            self.cache[at..].fill(0);
+        } else {
+            self.cache[start..at].fill(0);
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) enum Loss {
     /// Some sectors and some names.
     Some(u64),
     /// So too, and bits are flipped in what was not synced.
-    #[allow(dead_code, reason = "the schedules of the log alone keep their seeds")]
+    #[allow(dead_code, reason = "not all who include this use it")]
     Garbled(u64),
 }
 

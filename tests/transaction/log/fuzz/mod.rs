@@ -7,7 +7,7 @@
 //! `TRIPOD_SECONDS` for how long to go on instead:
 //!
 //! ```text
-//! TRIPOD_SECONDS=3600 cargo test --release --test transaction -- --nocapture log::fuzz
+//! TRIPOD_SECONDS=3600 cargo test --release --test transaction_core -- --nocapture log::fuzz
 //! ```
 
 mod case;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::random::number;
+use crate::seeds::number;
 use case::{Met, case};
 
 /// Set in the process whose memory is bounded, to what it is to do.

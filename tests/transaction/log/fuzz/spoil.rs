@@ -105,6 +105,8 @@ pub(super) fn due<'a>(sample: &'a Sample, spoil: Spoil, bytes: &[u8]) -> Due<'a>
         Spoil::Length | Spoil::Noise => Due::Damage,
         Spoil::Splice if bytes.len() != sample.bytes.len() => Due::Damage,
         Spoil::Splice => Due::Past,
+        // By chance it looks like a seal that was torn.
+        Spoil::Scribble if tears_a_seal(sample, bytes) => Due::Past,
         Spoil::Scribble if sample.sealed => Due::Damage,
         Spoil::Scribble => {
             let differ = |at: &usize| bytes[*at] != sample.bytes[*at];
@@ -121,6 +123,21 @@ pub(super) fn due<'a>(sample: &'a Sample, spoil: Spoil, bytes: &[u8]) -> Due<'a>
             Due::Exactly(sample.state_at(first))
         }
     }
+}
+
+/// Whether only words of the seal differ, and each is zero before or after.
+fn tears_a_seal(sample: &Sample, bytes: &[u8]) -> bool {
+    let words = sample.bytes.chunks(8).zip(bytes.chunks(8)).enumerate();
+    let mut differ = words.filter(|(_, (word, other))| word != other);
+    let seal = (bytes.len() - SECTOR) / 8;
+    differ.all(|(at, (word, other))| at >= seal && (word == [0; 8] || other == [0; 8]))
+        && sample
+            .bytes
+            .iter()
+            .zip(bytes)
+            .filter(|(one, two)| one != two)
+            .count()
+            <= 8
 }
 
 /// Puts something that a reader might believe where a field might be.

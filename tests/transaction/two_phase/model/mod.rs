@@ -8,7 +8,7 @@
 //! coordinator, and the first one a branch that the newest coordinator is about to decide.
 //!
 //! The larger systems, 1.7 million states in two minutes, run where the tests are optimised:
-//! `cargo test --release --test transaction -- --nocapture two_phase::model`.
+//! `cargo test --release --test transaction_core -- --nocapture two_phase::model`.
 
 mod faults;
 mod flaws;

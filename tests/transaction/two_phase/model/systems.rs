@@ -60,6 +60,7 @@ pub(super) const ZOMBIES: Faults = Faults {
 };
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn two_participants_survive_crashes_and_a_zombie() {
     let faults = Faults {
         take_overs: 1,
@@ -100,6 +101,7 @@ fn two_participants_survive_bad_messages_and_a_bad_log() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn two_participants_survive_people() {
     let faults = Faults {
         take_overs: 1,
@@ -147,6 +149,7 @@ fn one_participant_survives_everything() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn branches_of_other_kinds_survive_too() {
     let faults = Faults {
         mischief: 1,
@@ -177,7 +180,7 @@ fn more_participants_survive_less() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes many minutes unless optimised")]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn two_participants_survive_everything() {
     let faults = Faults {
         take_overs: 1,
@@ -189,7 +192,7 @@ fn two_participants_survive_everything() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes many minutes unless optimised")]
+#[cfg_attr(debug_assertions, ignore = "takes long unless optimised")]
 fn the_largest_systems_survive() {
     let faults = Faults {
         mischief: 1,

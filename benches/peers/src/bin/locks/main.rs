@@ -4,9 +4,12 @@
 //! `lockable` has neither leases nor tokens: it is the bound. The rounds are short and alternate
 //! between the crates, so that whatever else the machine does meets all of them; medians are
 //! printed. Then what is left in memory of a million names.
+//!
+//! With the argument `redis` it is locks on one Redis server instead, which it starts for itself.
 
 mod memory;
 mod peers;
+mod server;
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -16,7 +19,10 @@ use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, yield_now};
 
 use memory::memory;
-use peers::{Peer, ash, by_str, lockable, lockable_arc, lockable_owned, ours};
+use peers::{
+    Peer, ash, by_str, lockable, lockable_arc, lockable_owned, ours, ours_on_redis, rslock,
+};
+use server::Server;
 
 const TASKS: u64 = 8;
 
@@ -192,15 +198,36 @@ fn contended(runtime: &Runtime) {
     }
 }
 
+/// Both with the client `redis`, each by a connection of its own to the same server, with two round
+/// trips a cycle.
+fn on_redis(runtime: &Runtime) {
+    let server = Server::start();
+    let url = server.url();
+    let ours = runtime.block_on(ours_on_redis(&url));
+    let rounds = Rounds {
+        rounds: 101,
+        count: 100,
+    };
+    let columns = vec![
+        Column::alone("tripod", ours, Held::Nothing),
+        Column::alone("rslock", rslock(&url), Held::Nothing),
+    ];
+    let targets = [("rslock", "target: inverse at least 2")];
+    compare(runtime, "Redis, uncontended", rounds, columns, &targets);
+}
+
 fn runtime(threads: usize) -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
-        .enable_time()
+        .enable_all()
         .build()
         .expect("a runtime")
 }
 
 fn main() {
+    if std::env::args().nth(1).is_some_and(|what| what == "redis") {
+        return on_redis(&runtime(1));
+    }
     alone(&runtime(1));
     let runtime = runtime(2);
     contended(&runtime);

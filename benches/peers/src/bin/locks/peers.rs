@@ -3,13 +3,17 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ash_lock::{LockClient, LockConfig};
 use lockable::{AsyncLimit, LockPool, LockableHashMap};
+use rslock::LockManager;
 use tokio::runtime::Runtime;
-use tripod::lock::{LockName, Locks, MemoryBackend};
+use tripod::lock::{LockName, Locks, MemoryBackend, RedisBackend};
 
 const NAME: &str = "orders/17";
+/// Our default.
+const TTL: Duration = Duration::from_secs(30);
 
 /// A lock of a certain name, to be acquired and released.
 pub(crate) trait Peer: Clone + Send + Sync + 'static {
@@ -87,6 +91,19 @@ impl Peer for LockableOwned {
     }
 }
 
+/// Locks of another crate on Redis: a key that is set if it is not there, removed by a script; no
+/// fencing token, no queue, no renewal.
+#[derive(Clone)]
+pub(crate) struct Rslock(LockManager);
+
+impl Peer for Rslock {
+    async fn cycle(&self, held: impl Future<Output = ()> + Send) {
+        let lock = self.0.lock(black_box(NAME), TTL).await.expect("a lock");
+        held.await;
+        self.0.unlock(&lock).await;
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Ash(LockClient);
 
@@ -104,6 +121,18 @@ pub(crate) fn ours() -> Ours {
         locks: Locks::new(MemoryBackend::new()),
         name: LockName::new(NAME).expect("a name"),
     }
+}
+
+pub(crate) async fn ours_on_redis(url: &str) -> Ours {
+    let store = RedisBackend::connect(url).await.expect("a store");
+    Ours {
+        locks: Locks::new(store),
+        name: LockName::new(NAME).expect("a name"),
+    }
+}
+
+pub(crate) fn rslock(url: &str) -> Rslock {
+    Rslock(LockManager::new(vec![url.to_owned()]))
 }
 
 pub(crate) fn by_str() -> OursByStr {

@@ -102,7 +102,7 @@ impl Table {
             return Err(Trouble::rejected("the id has an entry in another mode"));
         }
         if matches!(entry.stage, Stage::Leaving | Stage::Left { .. }) {
-            return Err(Trouble::rejected("the id has left"));
+            return Err(Trouble::outlived());
         }
         Ok(entry.name(self, true))
     }
@@ -267,7 +267,8 @@ impl Naming<'_> {
         if goes == Some(true) {
             return Ok(());
         }
-        Err(Trouble::rejected("the id has left"))
+        // Its time may have been over while the request was made ready: nobody did wrong.
+        Err(Trouble::outlived())
     }
 
     /// Takes note that one was answered.

@@ -6,13 +6,15 @@
 use super::super::lease::Terms;
 use super::*;
 
-fn naming(table: &Table) -> Naming<'_> {
+fn try_naming(table: &Table) -> Result<Naming<'_>, Trouble> {
     let name = crate::lock::name::LockName::new("a").unwrap();
     let entry = Entry::new(name, HolderId::new(1, 0));
     let request = Request::new(entry, Duration::from_secs(5)).unwrap();
-    table
-        .enter(&Prefix::new("tripod").unwrap(), &request)
-        .unwrap()
+    table.enter(&Prefix::new("tripod").unwrap(), &request)
+}
+
+fn naming(table: &Table) -> Naming<'_> {
+    try_naming(table).unwrap()
 }
 
 fn lease() -> Arc<Lease> {
@@ -45,4 +47,22 @@ fn what_was_not_there_before_it_entered_takes_nothing_back() {
     assert!(matches!(naming.stage(), Stage::Holding));
     naming.gone(naming.turn());
     assert!(matches!(naming.stage(), Stage::Unknown));
+}
+
+/// As where the process was stopped for longer than the TTL in the midst of a call.
+#[test]
+fn who_outlived_its_ttl_did_nothing_that_is_refused() {
+    let (table, lease) = (Table::default(), lease());
+    let naming = naming(&table);
+    naming.put_under(&lease).unwrap();
+    naming.goes_out().unwrap();
+    assert_eq!(
+        table
+            .due(&lease, Instant::now() + lease.ttl())
+            .entries
+            .len(),
+        1
+    );
+    assert!(naming.goes_out().unwrap_err().is_outlived());
+    assert!(try_naming(&table).err().unwrap().is_outlived());
 }

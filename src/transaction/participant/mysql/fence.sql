@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS {prefix}_fence (
+    coordinator BINARY(16) NOT NULL PRIMARY KEY,
+    epoch BIGINT UNSIGNED NOT NULL,
+    opening BINARY(16) NOT NULL,
+    watermark_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0,
+    watermark_sequence BIGINT UNSIGNED NOT NULL DEFAULT 0
+) ENGINE = InnoDB DEFAULT CHARACTER SET = binary
