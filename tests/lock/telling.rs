@@ -24,8 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn events_have_stable_names_and_never_tell_metadata() {
-    let ear = Ear::new();
-    let _default = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     let store = Scripted::default();
     let locks = Locks::new(store.clone());
     let acquire = |name| locks.acquire(name).ttl(10 * SECOND).metadata("canary");

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::error::Error;
 use std::fmt::{Debug, Write};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 /// An error and its causes, as one may print them.
@@ -23,12 +24,36 @@ pub(crate) fn told(error: &dyn Error) -> String {
     text
 }
 
-/// Hears all that is told, by whichever crate.
+/// Hears all that is told, by whichever crate, until the program ends.
+///
+/// A subscriber that is but a thread's default may hear nothing: where another thread is the first
+/// to come by a place that tells something, and nobody listens there, that place is silent for
+/// good. So there is one subscriber for all threads, and it asks here who listens.
 #[derive(Clone)]
 pub(crate) struct Ear {
+    /// The thread it listens to, or all.
+    listens_to: Option<ThreadId>,
     /// Only values with this in them are remembered.
     heeds: &'static str,
     heard: Arc<Mutex<Heard>>,
+}
+
+/// All ears: threads have no number twice.
+static EARS: Mutex<Vec<Ear>> = Mutex::new(Vec::new());
+
+/// Lets the ears hear.
+static LISTENS: LazyLock<()> = LazyLock::new(|| {
+    tracing::subscriber::set_global_default(Ears).expect("no other subscriber");
+});
+
+struct Ears;
+
+impl Ears {
+    fn here() -> Vec<Ear> {
+        let here = Some(thread::current().id());
+        let listens = |ear: &&Ear| ear.listens_to.is_none() || ear.listens_to == here;
+        EARS.lock().iter().filter(listens).cloned().collect()
+    }
 }
 
 /// What an [`Ear`] remembers.
@@ -52,17 +77,28 @@ impl Heard {
 }
 
 impl Ear {
-    /// One that remembers every value.
-    pub(crate) fn new() -> Self {
-        Self::that_heeds("")
+    /// One that listens to this thread, and so to all of a runtime that has no other.
+    pub(crate) fn of_this_thread() -> Self {
+        Self::listen(Some(thread::current().id()), "")
     }
 
-    /// One that listens for longer: it remembers only values that have this word in them.
+    /// One that listens to all threads, and remembers only values that have this word in them.
+    #[allow(dead_code, reason = "not all who include this use it")]
     pub(crate) fn that_heeds(word: &'static str) -> Self {
-        Self {
-            heeds: word,
+        Self::listen(None, word)
+    }
+
+    fn listen(listens_to: Option<ThreadId>, heeds: &'static str) -> Self {
+        let ear = Self {
+            listens_to,
+            heeds,
             heard: Arc::default(),
-        }
+        };
+        EARS.lock().push(ear.clone());
+        LazyLock::force(&LISTENS);
+        // Whoever came by a place just before the subscriber was there.
+        tracing::callsite::rebuild_interest_cache();
+        ear
     }
 
     pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -76,9 +112,6 @@ impl Ear {
             if self.heard().values.contains(words) {
                 return;
             }
-            // While other threads meet a place that tells something, that this one listens may be
-            // missed.
-            tracing::callsite::rebuild_interest_cache();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{words:?} is not told: {}", self.heard().values);
@@ -103,26 +136,36 @@ impl Visit for Ear {
     }
 }
 
-impl Subscriber for Ear {
+impl Subscriber for Ears {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
     fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+        !Self::here().is_empty()
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.learn(span.metadata());
-        span.record(&mut self.clone());
+        for mut ear in Self::here() {
+            ear.learn(span.metadata());
+            span.record(&mut ear);
+        }
         Id::from_u64(1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
+        for mut ear in Self::here() {
+            values.record(&mut ear);
+        }
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        self.learn(event.metadata());
-        event.record(&mut self.clone());
+        for mut ear in Self::here() {
+            ear.learn(event.metadata());
+            event.record(&mut ear);
+        }
     }
 
     fn enter(&self, _: &Id) {}

@@ -120,9 +120,7 @@ async fn passwords_are_told_to_nobody() {
     server
         .ask_for_passwords("r", "printer", "canary-right")
         .await;
-    let ear = Ear::new();
-    // This runtime has one thread: all that happens is heard.
-    let _default = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     let connect = || EtcdBackend::connect(server.url()).user("printer", "canary-right");
     assert!(!format!("{:?}", connect()).contains("canary"));
     let store = connected(connect).await;

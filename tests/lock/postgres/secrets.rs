@@ -29,9 +29,7 @@ async fn with_tls(certificates: &Certificates) -> (PostgresServer, Tls) {
 #[tokio::test]
 async fn passwords_are_told_to_nobody() {
     let server = with_passwords().await;
-    let ear = Ear::new();
-    // This runtime has one thread: all that happens is heard.
-    let _default = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     let right = server.url_of_user("locks", "canary-right");
     let connecting = PostgresBackend::connect(&right).listen_url(&right);
     let migrating = PostgresBackend::migrate(&right);

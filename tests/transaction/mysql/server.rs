@@ -211,9 +211,7 @@ async fn passwords_and_parameters_are_told_to_nobody() {
         .server
         .query("CREATE USER teller IDENTIFIED BY 'canary-right'");
     scene.server.query("GRANT ALL ON *.* TO teller");
-    let ear = Ear::new();
-    // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     let right = scene.server.url_of_user("teller", "canary-right");
     let connecting = MysqlParticipant::connect("shop", &right);
     let migrating = MysqlParticipant::migrate(&right);

@@ -26,9 +26,7 @@ async fn passwords_are_told_to_nobody() {
     let mut server = PostgresServer::start_with_passwords();
     server.query("ALTER SYSTEM SET max_prepared_transactions = 4");
     server.query("CREATE ROLE shop LOGIN SUPERUSER PASSWORD 'canary-right'");
-    let ear = Ear::new();
-    // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     let right = server.url_of_user("shop", "canary-right");
     let connecting = PostgresParticipant::connect("shop", &right);
     let migrating = PostgresParticipant::migrate(&right);
@@ -82,8 +80,7 @@ async fn passwords_are_told_to_nobody() {
 #[tokio::test]
 async fn what_users_send_is_told_to_nobody() {
     let server = server().await;
-    let ear = Ear::new();
-    let _ear = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     server.query("CREATE TABLE once (id text UNIQUE)");
     server.query("CREATE TABLE late (id text UNIQUE DEFERRABLE INITIALLY DEFERRED)");
     let shop = PostgresParticipant::connect("shop", server.url())

@@ -195,9 +195,7 @@ async fn a_server_that_is_not_there_may_be_there_later() {
 async fn passwords_and_payloads_are_told_to_nobody() {
     let server = PostgresServer::start_with_passwords();
     server.query("CREATE ROLE bank LOGIN SUPERUSER PASSWORD 'canary-right'");
-    let ear = Ear::new();
-    // This runtime has one thread: all that happens is heard.
-    let _ear = tracing::subscriber::set_default(ear.clone());
+    let ear = Ear::of_this_thread();
     let right = server.url_of_user("bank", "canary-right");
     let connecting = PostgresLog::connect("orders", &right);
     let migrating = PostgresLog::migrate(&right);
