@@ -130,7 +130,8 @@ all --lib $(grep -vxF "$apart" <<<"$tests" | sed 's/^/--test /')
 step "tests: all features, $beside"
 wait $! || { cat "$output"; exit 1; }
 cat "$output"
-step "tests: all features, documentation's examples"
+step "documentation's examples: default features, all features"
+cargo test --locked --doc
 all --doc
 
 # Only this crate is built anew. Sums that overflow are caught here too.

@@ -12,6 +12,7 @@ use super::error::{AppendError, LogError};
 use super::ledger::Ledger;
 use super::record::Record;
 use super::reservation::Reservation;
+use super::waiter::Waiter;
 use super::{APPEND_SPACE_MAX, Durability, Opened, RESERVATION_MAX, TransactionLog, limit};
 
 /// So many commands wait for the writer; further callers wait before they queue. Beyond what
@@ -53,7 +54,7 @@ pub(super) struct Append {
     pub(super) frame_len: u64,
     pub(super) reservation: Reservation,
     /// Who waits until it is durable; `None` for one that is not forced.
-    pub(super) forced: Option<oneshot::Sender<Result<(), AppendError>>>,
+    pub(super) forced: Option<Waiter>,
 }
 
 /// What callers may know without asking.
@@ -186,12 +187,10 @@ impl TransactionLog for Front {
             let needed = records.iter().map(Record::space).sum();
             limit(needed, APPEND_SPACE_MAX)?;
             let reservation = self.cover(epoch, space, needed).await?;
-            let (reply, answer) = oneshot::channel();
-            let forced = match durability {
-                Durability::Forced => Some(reply),
-                Durability::Unforced => None,
+            let (forced, answer) = match durability {
+                Durability::Forced => Some(Waiter::new()).unzip(),
+                Durability::Unforced => (None, None),
             };
-            let wait = forced.is_some();
             let command = Command::Append(Append {
                 epoch,
                 frame_len: needed,
@@ -201,10 +200,10 @@ impl TransactionLog for Front {
             });
             let sent = self.commands.send(command).await;
             sent.map_err(|_| AppendError::Closed)?;
-            if !wait {
-                return Ok(());
+            match answer {
+                Some(answer) => answer.await.map_err(|_| AppendError::Gone)?,
+                None => Ok(()),
             }
-            answer.await.map_err(|_| AppendError::Gone)?
         })
     }
 
@@ -225,8 +224,8 @@ impl TransactionLog for Front {
 
 /// Answers an append that was not made, and never will be.
 pub(super) fn refuse(append: Append, error: AppendError) {
-    if let Some(reply) = append.forced {
-        let _ = reply.send(Err(error));
+    if let Some(waiter) = append.forced {
+        waiter.tell(Err(error));
     } else {
         // Nobody was promised anything; the next forced append of its caller fails too.
         tracing::debug!(%error, "an append that was not forced is dropped");

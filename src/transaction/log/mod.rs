@@ -69,6 +69,7 @@ mod scan;
 mod seeded;
 mod segment;
 mod storage;
+mod waiter;
 
 use std::fmt;
 use std::sync::Arc;

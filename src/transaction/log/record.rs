@@ -246,7 +246,8 @@ impl Subject {
     }
 }
 
-/// Of one family, mostly: it tells nothing.
+/// By the key alone: a log rarely holds subjects of two families with the same key, and they may
+/// share a bucket.
 impl Hash for Subject {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {

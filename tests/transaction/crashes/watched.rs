@@ -57,12 +57,12 @@ impl TransactionLog for WatchedLog {
         if self.flaw == Some(Flaw::LosesRecords) {
             return Box::pin(self.points.around(call, async { Ok(()) }));
         }
-        let append = self.log.append(epoch, records, durability, space);
+        let append = async move { self.log.append(epoch, records, durability, space).await };
         Box::pin(self.points.around(call, append))
     }
 
     fn reserve(&self, epoch: Epoch, bytes: u64) -> BoxFuture<'_, Result<Reservation, AppendError>> {
-        let reserve = self.log.reserve(epoch, bytes);
+        let reserve = async move { self.log.reserve(epoch, bytes).await };
         Box::pin(self.points.around("log reserve", reserve))
     }
 

@@ -16,7 +16,7 @@ impl Fixture for Store {
         Box::pin(async {
             // What the process before had open ends with it.
             self.0.query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
                  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
             );
             Ok(connected(&self.0).await)

@@ -1,4 +1,4 @@
-//! Sagas: their definitions, what they decide, and what becomes of them.
+//! Sagas: their definitions, and what becomes of them.
 
 mod definitions;
 mod rehearsals;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::transaction::id::Epoch;
 
@@ -15,6 +15,7 @@ use super::super::front::{
 use super::super::reservation::Reservation;
 use super::super::seeded::{self, Seeded};
 use super::super::storage::{Storage, StorageLock};
+use super::super::waiter::{self, Waiter};
 use super::super::{Opened, Persistence};
 use super::FileLogOptions;
 use super::journal::Journal;
@@ -236,17 +237,19 @@ impl LogWriter {
         if let Err(error) = &written {
             self.poison(error);
         }
-        let failed = written.err().map(Arc::new);
-        for reply in waiting {
-            let _ = reply.send(match &failed {
-                None => Ok(()),
-                Some(error) => Err(unknown(error)),
-            });
-        }
-        if failed.is_none()
-            && let Some(journal) = &mut self.journal
-        {
-            journal.tidy();
+        match written {
+            Ok(()) => {
+                waiter::tell(waiting, || Ok(()));
+                if let Some(journal) = &mut self.journal {
+                    journal.tidy();
+                }
+            }
+            Err(error) => {
+                // Each of those in the batch is told what the system said.
+                let (kind, error) = (error.kind(), Arc::new(error));
+                let unknown = move || io::Error::new(kind, Arc::clone(&error));
+                waiter::tell(waiting, move || Err(AppendError::Unknown(unknown())));
+            }
         }
     }
 
@@ -265,11 +268,7 @@ impl LogWriter {
 
     /// Takes an append into the batch or refuses it for good. Gives it back if it has to wait for
     /// the next batch.
-    fn take(
-        &mut self,
-        append: Append,
-        waiting: &mut Vec<oneshot::Sender<Result<(), AppendError>>>,
-    ) -> Result<(), Append> {
+    fn take(&mut self, append: Append, waiting: &mut Vec<Waiter>) -> Result<(), Append> {
         if let Err(error) = self.admit(append.epoch) {
             refuse(append, error);
             return Ok(());
@@ -318,9 +317,4 @@ impl LogWriter {
             Ok(())
         }
     }
-}
-
-/// Each of those in the batch is told what the system said.
-fn unknown(error: &Arc<io::Error>) -> AppendError {
-    AppendError::Unknown(io::Error::new(error.kind(), Arc::clone(error)))
 }

@@ -44,6 +44,7 @@ fn failed(why: Box<dyn std::error::Error + Send + Sync>) -> LogError {
 }
 
 /// What trouble means for an append.
+#[derive(Clone)]
 pub(super) enum Verdict {
     /// It was not appended, for want of room, and the log is as it was.
     Full,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::transaction::id::{CoordinatorId, Epoch};
 use crate::transaction::postgres::Trouble;
@@ -14,6 +14,7 @@ use super::super::front::{
 use super::super::ledger::Ledger;
 use super::super::record::Record;
 use super::super::reservation::Reservation;
+use super::super::waiter::{Waiter, tell};
 use super::super::{Opened, Persistence};
 use super::batch::Batch;
 use super::failure::Verdict;
@@ -40,8 +41,6 @@ struct Journal {
     live: u64,
     ledger: Arc<Ledger>,
 }
-
-type Reply = oneshot::Sender<Result<(), AppendError>>;
 
 impl Writer {
     pub(super) fn new(
@@ -202,9 +201,9 @@ impl Writer {
     }
 
     /// `promised`: there are some in it that are confirmed already.
-    async fn write(&mut self, batch: Batch, waiting: Vec<Reply>, promised: bool) {
+    async fn write(&mut self, batch: Batch, waiting: Vec<Waiter>, promised: bool) {
         let Some(journal) = &mut self.journal else {
-            tell(waiting, || AppendError::Closed);
+            tell(waiting, || Err(AppendError::Closed));
             return;
         };
         let added = batch.added().map(Record::space).sum();
@@ -216,27 +215,25 @@ impl Writer {
                 if let Some(reservation) = batch.into_reservation() {
                     journal.ledger.spend(reservation, added, journal.live);
                 }
-                for reply in waiting {
-                    let _ = reply.send(Ok(()));
-                }
+                tell(waiting, || Ok(()));
             }
             Ok(Appended::Superseded) => {
                 let epoch = place.epoch;
                 tracing::warn!(log = %self.store.name(), %epoch, "another has opened the log");
                 self.turn(Standing::Superseded);
-                tell(waiting, || AppendError::Superseded { epoch });
+                tell(waiting, move || Err(AppendError::Superseded { epoch }));
             }
             Ok(Appended::Lost) => {
                 tracing::error!(log = %self.store.name(), tail = place.tail,
                     "the server does not have what it has confirmed: the log must be opened again");
                 self.turn(Standing::Poisoned);
-                tell(waiting, || AppendError::Poisoned);
+                tell(waiting, || Err(AppendError::Poisoned));
             }
             Err(trouble) => self.fail(&batch, waiting, promised, trouble),
         }
     }
 
-    fn fail(&mut self, batch: &Batch, waiting: Vec<Reply>, promised: bool, trouble: Trouble) {
+    fn fail(&mut self, batch: &Batch, waiting: Vec<Waiter>, promised: bool, trouble: Trouble) {
         let mut verdict = Verdict::of(&trouble);
         if promised && matches!(verdict, Verdict::Full) {
             // Those who were not to wait believe that theirs come before what is appended next.
@@ -250,7 +247,8 @@ impl Writer {
                 "the log has failed and must be opened again");
             self.turn(Standing::Poisoned);
         }
-        tell(waiting, || verdict.tell(batch.taken(), &why));
+        let taken = batch.taken();
+        tell(waiting, move || Err(verdict.tell(taken, &why)));
     }
 
     fn turn(&self, standing: Standing) {
@@ -271,11 +269,5 @@ impl Journal {
             tail: self.tail,
             next: self.tail.saturating_add(numbers),
         }
-    }
-}
-
-fn tell(waiting: Vec<Reply>, error: impl Fn() -> AppendError) {
-    for reply in waiting {
-        let _ = reply.send(Err(error()));
     }
 }

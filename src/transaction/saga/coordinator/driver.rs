@@ -26,7 +26,7 @@ pub(super) struct Batch {
     actions: Vec<Action>,
     /// Who waits for it, and what to say.
     words: Vec<Word>,
-    /// When they were noted, in milliseconds since 1970.
+    /// When they were handed to the log, in milliseconds since 1970.
     pub(super) at: u64,
     /// What is remembered of the saga, if this ends it.
     pub(super) finished: Option<Arc<Finished>>,

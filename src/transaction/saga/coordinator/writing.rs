@@ -138,9 +138,9 @@ async fn write(
             }
             Ok(()) => {
                 if starts {
-                    case.started();
                     #[cfg(feature = "metrics")]
                     crate::metrics::SAGA_STARTED.add(1);
+                    case.started();
                 }
                 if left.is_empty() {
                     return Ok(());

@@ -10,17 +10,18 @@
     reason = "a bench may stop, and its figures are for people"
 )]
 
+#[path = "../medians/mod.rs"]
 mod medians;
+mod race;
 
-use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, SamplingMode};
+use criterion::{BenchmarkId, Criterion};
 use medians::Medians;
+use race::{Racer, print_quotient, race};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tripod::BoxFuture;
@@ -184,26 +185,6 @@ impl Drop for Directory {
     }
 }
 
-fn bare_syncs(directory: &Path, syncs: u64) -> Duration {
-    let path = directory.join("bare");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(path)
-        .unwrap();
-    file.write_all(&vec![0; 1 << 20]).unwrap();
-    file.sync_all().unwrap();
-    let record = [7; 256];
-    let started = Instant::now();
-    for sync in 0..syncs {
-        file.seek(SeekFrom::Start(sync * 256 % (1 << 20))).unwrap();
-        file.write_all(&record).unwrap();
-        file.sync_data().unwrap();
-    }
-    started.elapsed()
-}
-
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -222,66 +203,6 @@ fn in_memory(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("tripod", 1), |bench| {
         bench.iter_custom(|times| runtime.block_on(run(&coordinator, 1, times)));
     });
-}
-
-/// What is measured in turns with others, for disks are fast at times and slow at others: a portion
-/// of it, and then the next one's. Answers the time of one transaction, or of one sync.
-struct Racer {
-    name: &'static str,
-    committers: u64,
-    portion: Box<dyn FnMut() -> Duration>,
-}
-
-/// So many transactions a committer make a portion: more than a few batches.
-const SHARE: u32 = 100;
-
-impl Racer {
-    fn syncs(directory: PathBuf) -> Self {
-        Self {
-            name: "fdatasync",
-            committers: 1,
-            portion: Box::new(move || bare_syncs(&directory, SHARE.into()) / SHARE),
-        }
-    }
-
-    fn transactions(
-        name: &'static str,
-        committers: u32,
-        runtime: &Rc<Runtime>,
-        coordinator: &Coordinator,
-    ) -> Self {
-        let (runtime, coordinator) = (Rc::clone(runtime), coordinator.clone());
-        let all = committers * SHARE;
-        Self {
-            name,
-            committers: committers.into(),
-            portion: Box::new(move || {
-                runtime.block_on(run(&coordinator, committers.into(), all.into())) / all
-            }),
-        }
-    }
-}
-
-fn race(criterion: &mut Criterion, racers: &mut [Racer]) {
-    let mut group = criterion.benchmark_group("logs");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    for measured in 0..racers.len() {
-        let id = BenchmarkId::new(racers[measured].name, racers[measured].committers);
-        group.bench_function(id, |bench| {
-            bench.iter_custom(|times| {
-                let mut total = Duration::ZERO;
-                for _ in 0..times {
-                    for (number, racer) in racers.iter_mut().enumerate() {
-                        let took = (racer.portion)();
-                        if number == measured {
-                            total += took;
-                        }
-                    }
-                }
-                total
-            });
-        });
-    }
 }
 
 fn in_files(criterion: &mut Criterion) {
@@ -304,7 +225,19 @@ fn in_files(criterion: &mut Criterion) {
             &memory,
         ));
     }
-    race(criterion, &mut racers);
+    let rounds = race(criterion, &mut racers);
+    println!("\nmedians of the ratios of each round");
+    for (pair, target) in [
+        ([("file", 1), ("fdatasync", 1)], "target: at most 1.43"),
+        (
+            [("file", 64), ("fdatasync", 1)],
+            "target: at most 0.05, or the next",
+        ),
+        ([("file", 64), ("memory", 64)], "target: at most 1.67"),
+        ([("file", 256), ("memory", 256)], "target: at most 1.43"),
+    ] {
+        print_quotient(&racers, &rounds, pair, target);
+    }
     for (committers, file) in &files {
         let stats = file.stats();
         if stats.committed > 0 {
@@ -377,49 +310,18 @@ async fn leave(log: &FileLog, in_doubt: u64) {
     }
 }
 
-/// Each line is time over time: below 1 is faster.
-fn report(medians: &Medians) {
-    let ratios = [
-        (
-            ["memory_log", "tripod", "1"],
-            ["memory_log", "bare_calls", "1"],
-            "six bare calls; 200,000 a second are 5 µs",
-        ),
-        (
-            ["logs", "file", "1"],
-            ["logs", "fdatasync", "1"],
-            "target: at most 1.43",
-        ),
-        (
-            ["logs", "file", "64"],
-            ["logs", "fdatasync", "1"],
-            "target: at most 0.05, or the next",
-        ),
-        (
-            ["logs", "file", "64"],
-            ["logs", "memory", "64"],
-            "target: at most 1.67",
-        ),
-        (
-            ["logs", "file", "256"],
-            ["logs", "memory", "256"],
-            "target: at most 1.43",
-        ),
-    ];
-    println!("\nratios of medians of this run");
-    for (ours, theirs, target) in ratios {
-        let label = format!("{} / {}", ours.join(" "), theirs.join(" "));
-        medians.quotient(&label, [ours, theirs], target);
-    }
-}
-
 fn main() {
     let medians = Medians::of("transaction");
     let mut criterion = medians.criterion();
     in_memory(&mut criterion);
     in_files(&mut criterion);
     criterion.final_summary();
-    report(&medians);
+    medians.ratio(
+        "memory_log",
+        "1",
+        ["tripod", "bare_calls"],
+        "six bare calls; 200,000 a second are 5 µs",
+    );
     if std::env::args()
         .skip(1)
         .all(|argument| argument.starts_with("--"))
