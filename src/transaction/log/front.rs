@@ -12,7 +12,7 @@ use super::error::{AppendError, LogError};
 use super::ledger::Ledger;
 use super::record::Record;
 use super::reservation::Reservation;
-use super::waiter::Waiter;
+use super::waiting::Waiter;
 use super::{APPEND_SPACE_MAX, Durability, Opened, RESERVATION_MAX, TransactionLog, limit};
 
 /// So many commands wait for the writer; further callers wait before they queue. Beyond what

@@ -69,7 +69,7 @@ mod scan;
 mod seeded;
 mod segment;
 mod storage;
-mod waiter;
+mod waiting;
 
 use std::fmt;
 use std::sync::Arc;

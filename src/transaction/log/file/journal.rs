@@ -131,8 +131,8 @@ impl Journal {
         self.batch.len()
     }
 
-    /// Adds an append to the batch. It must fit.
-    pub(super) fn stage(&mut self, records: Vec<Record>, reservation: Reservation) {
+    /// Adds an append to the batch. It must fit. Gives the records back.
+    pub(super) fn stage(&mut self, records: Vec<Record>, reservation: Reservation) -> Vec<Record> {
         let before = self.batch.len();
         let body = Body::Appended(records);
         let stamp = Stamp {
@@ -147,13 +147,16 @@ impl Journal {
         let base = usize::try_from(self.active.end).unwrap_or(usize::MAX);
         frame::put(&mut self.batch, base, self.active.place, stamp, &body);
         self.next = self.next.next();
-        if let Body::Appended(records) = body {
-            for record in records {
-                self.live.apply(self.epoch, record);
-            }
+        let records = match body {
+            Body::Appended(records) => records,
+            Body::Carried(_) | Body::Opened { .. } => Vec::new(),
+        };
+        for record in &records {
+            self.live.apply(self.epoch, record.clone());
         }
         let written = len_u64(self.batch.len().saturating_sub(before));
         self.ledger.spend(reservation, written, self.live.space());
+        records
     }
 
     /// Hands the batch to the system.

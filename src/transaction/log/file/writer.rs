@@ -15,7 +15,7 @@ use super::super::front::{
 use super::super::reservation::Reservation;
 use super::super::seeded::{self, Seeded};
 use super::super::storage::{Storage, StorageLock};
-use super::super::waiter::{self, Waiter};
+use super::super::waiting::Waiting;
 use super::super::{Opened, Persistence};
 use super::FileLogOptions;
 use super::journal::Journal;
@@ -224,7 +224,7 @@ impl LogWriter {
 
     /// Writes the appends at the head of the queue, as many as make a batch.
     fn append(&mut self, first: Append) {
-        let mut waiting = Vec::new();
+        let mut waiting = Waiting::default();
         let mut next = Some(first);
         while let Some(append) = next {
             if let Err(refused) = self.take(append, &mut waiting) {
@@ -239,7 +239,7 @@ impl LogWriter {
         }
         match written {
             Ok(()) => {
-                waiter::tell(waiting, || Ok(()));
+                waiting.tell(|| Ok(()));
                 if let Some(journal) = &mut self.journal {
                     journal.tidy();
                 }
@@ -248,7 +248,7 @@ impl LogWriter {
                 // Each of those in the batch is told what the system said.
                 let (kind, error) = (error.kind(), Arc::new(error));
                 let unknown = move || io::Error::new(kind, Arc::clone(&error));
-                waiter::tell(waiting, move || Err(AppendError::Unknown(unknown())));
+                waiting.tell(move || Err(AppendError::Unknown(unknown())));
             }
         }
     }
@@ -268,7 +268,7 @@ impl LogWriter {
 
     /// Takes an append into the batch or refuses it for good. Gives it back if it has to wait for
     /// the next batch.
-    fn take(&mut self, append: Append, waiting: &mut Vec<Waiter>) -> Result<(), Append> {
+    fn take(&mut self, append: Append, waiting: &mut Waiting) -> Result<(), Append> {
         if let Err(error) = self.admit(append.epoch) {
             refuse(append, error);
             return Ok(());
@@ -290,9 +290,9 @@ impl LogWriter {
         } else if batch >= BATCH_LEN_MAX {
             return Err(append);
         }
-        waiting.extend(append.forced);
+        waiting.add(append.forced);
         if !append.records.is_empty() {
-            journal.stage(append.records, append.reservation);
+            waiting.keep(journal.stage(append.records, append.reservation));
         }
         Ok(())
     }

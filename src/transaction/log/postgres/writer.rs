@@ -14,7 +14,7 @@ use super::super::front::{
 use super::super::ledger::Ledger;
 use super::super::record::Record;
 use super::super::reservation::Reservation;
-use super::super::waiter::{Waiter, tell};
+use super::super::waiting::Waiting;
 use super::super::{Opened, Persistence};
 use super::batch::Batch;
 use super::failure::Verdict;
@@ -163,7 +163,7 @@ impl Writer {
 
     /// Appends what is at the head of the queue, as much as makes a batch.
     async fn append(&mut self, first: Append) {
-        let (mut batch, mut waiting, mut promised) = (Batch::default(), Vec::new(), false);
+        let (mut batch, mut waiting, mut promised) = (Batch::default(), Waiting::default(), false);
         let mut next = Some(first);
         while let Some(append) = next.take() {
             if batch.taken() > 0
@@ -176,7 +176,7 @@ impl Writer {
                 refuse(append, error);
             } else {
                 promised |= append.forced.is_none();
-                waiting.extend(append.forced);
+                waiting.add(append.forced);
                 batch.take(append.records, append.frame_len, append.reservation);
             }
             next = self.next_append();
@@ -201,9 +201,9 @@ impl Writer {
     }
 
     /// `promised`: there are some in it that are confirmed already.
-    async fn write(&mut self, batch: Batch, waiting: Vec<Waiter>, promised: bool) {
+    async fn write(&mut self, batch: Batch, waiting: Waiting, promised: bool) {
         let Some(journal) = &mut self.journal else {
-            tell(waiting, || Err(AppendError::Closed));
+            waiting.tell(|| Err(AppendError::Closed));
             return;
         };
         let added = batch.added().map(Record::space).sum();
@@ -215,25 +215,25 @@ impl Writer {
                 if let Some(reservation) = batch.into_reservation() {
                     journal.ledger.spend(reservation, added, journal.live);
                 }
-                tell(waiting, || Ok(()));
+                waiting.tell(|| Ok(()));
             }
             Ok(Appended::Superseded) => {
                 let epoch = place.epoch;
                 tracing::warn!(log = %self.store.name(), %epoch, "another has opened the log");
                 self.turn(Standing::Superseded);
-                tell(waiting, move || Err(AppendError::Superseded { epoch }));
+                waiting.tell(move || Err(AppendError::Superseded { epoch }));
             }
             Ok(Appended::Lost) => {
                 tracing::error!(log = %self.store.name(), tail = place.tail,
                     "the server does not have what it has confirmed: the log must be opened again");
                 self.turn(Standing::Poisoned);
-                tell(waiting, || Err(AppendError::Poisoned));
+                waiting.tell(|| Err(AppendError::Poisoned));
             }
             Err(trouble) => self.fail(&batch, waiting, promised, trouble),
         }
     }
 
-    fn fail(&mut self, batch: &Batch, waiting: Vec<Waiter>, promised: bool, trouble: Trouble) {
+    fn fail(&mut self, batch: &Batch, waiting: Waiting, promised: bool, trouble: Trouble) {
         let mut verdict = Verdict::of(&trouble);
         if promised && matches!(verdict, Verdict::Full) {
             // Those who were not to wait believe that theirs come before what is appended next.
@@ -248,7 +248,7 @@ impl Writer {
             self.turn(Standing::Poisoned);
         }
         let taken = batch.taken();
-        tell(waiting, move || Err(verdict.tell(taken, &why)));
+        waiting.tell(move || Err(verdict.tell(taken, &why)));
     }
 
     fn turn(&self, standing: Standing) {
