@@ -1,73 +1,15 @@
-//! Logs and bare syncs in turns: disks are fast at times, and slow at others.
+//! Several things measured in turns: disks are fast at times, and slow at others.
 
-use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode};
-use tokio::runtime::Runtime;
-use tripod::transaction::two_phase::Coordinator;
 
-use super::run;
-
-fn bare_syncs(directory: &Path, syncs: u64) -> Duration {
-    let path = directory.join("bare");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(path)
-        .unwrap();
-    file.write_all(&vec![0; 1 << 20]).unwrap();
-    file.sync_all().unwrap();
-    let record = [7; 256];
-    let started = Instant::now();
-    for sync in 0..syncs {
-        file.seek(SeekFrom::Start(sync * 256 % (1 << 20))).unwrap();
-        file.write_all(&record).unwrap();
-        file.sync_data().unwrap();
-    }
-    started.elapsed()
-}
-
-/// What is measured in turns with others: a portion of it, and then the next one's. A portion
-/// answers the time of one transaction, or of one sync.
+/// A portion of what is measured, and then the next one's. A portion answers the time of one
+/// transaction, or of one sync.
 pub(crate) struct Racer {
-    name: &'static str,
-    committers: u64,
-    portion: Box<dyn FnMut() -> Duration>,
-}
-
-/// So many transactions a committer make a portion: more than a few batches.
-const SHARE: u32 = 100;
-
-impl Racer {
-    pub(crate) fn syncs(directory: PathBuf) -> Self {
-        Self {
-            name: "fdatasync",
-            committers: 1,
-            portion: Box::new(move || bare_syncs(&directory, SHARE.into()) / SHARE),
-        }
-    }
-
-    pub(crate) fn transactions(
-        name: &'static str,
-        committers: u32,
-        runtime: &Rc<Runtime>,
-        coordinator: &Coordinator,
-    ) -> Self {
-        let (runtime, coordinator) = (Rc::clone(runtime), coordinator.clone());
-        let all = committers * SHARE;
-        Self {
-            name,
-            committers: committers.into(),
-            portion: Box::new(move || {
-                runtime.block_on(run(&coordinator, committers.into(), all.into())) / all
-            }),
-        }
-    }
+    pub(crate) name: &'static str,
+    pub(crate) committers: u64,
+    pub(crate) portion: Box<dyn FnMut() -> Duration>,
 }
 
 /// Answers, for every round, the times of all.
@@ -81,7 +23,12 @@ pub(crate) fn race(criterion: &mut Criterion, racers: &mut [Racer]) -> Vec<Vec<D
             bench.iter_custom(|times| {
                 let mut total = Duration::ZERO;
                 for _ in 0..times {
-                    let round: Vec<_> = racers.iter_mut().map(|it| (it.portion)()).collect();
+                    let mut round = vec![Duration::ZERO; racers.len()];
+                    for turn in 0..racers.len() {
+                        // Nobody always comes after the same.
+                        let at = (turn + rounds.len()) % racers.len();
+                        round[at] = (racers[at].portion)();
+                    }
                     total += round[measured];
                     rounds.push(round);
                 }

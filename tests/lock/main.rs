@@ -25,5 +25,8 @@ mod names;
 mod odd;
 mod queue;
 mod scripted;
+mod telling;
 mod together;
+#[path = "../told/mod.rs"]
+mod told;
 mod waiting;

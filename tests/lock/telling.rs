@@ -1,15 +1,4 @@
-//! What the handle tells of itself. Alone in its program: while `tracing` learns of a new place that
-//! tells something, on one thread, it may miss that another begins to listen.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    dead_code,
-    reason = "a failed assertion is how a test speaks; the store has other users"
-)]
-
-mod scripted;
-#[path = "../told/mod.rs"]
-mod told;
+//! What the handle tells of itself.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,8 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tripod::lock::{BackendErrorKind, Locks, Verb};
 
-use scripted::{AT_ONCE, Fate, Scripted};
-use told::Ear;
+use crate::scripted::{AT_ONCE, Fate, Scripted};
+use crate::told::Ear;
 
 const SECOND: Duration = Duration::from_secs(1);
 

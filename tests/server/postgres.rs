@@ -171,6 +171,20 @@ impl PostgresServer {
         answer.lines().map(str::to_owned).collect()
     }
 
+    /// Ends all connections, and returns when they have ended: a pooler would give them out again.
+    pub(crate) fn end_connections(&self) {
+        let others = "FROM pg_stat_activity
+            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        self.query(&format!("SELECT pg_terminate_backend(pid) {others}"));
+        for _ in 0..3000 {
+            if self.query(&format!("SELECT count(*) {others}")) == ["0"] {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("connections do not end");
+    }
+
     /// Whether the server does what these statements say.
     pub(crate) fn allows(&self, sql: &str) -> bool {
         self.try_query(sql).status.success()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::error::Error;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -29,31 +29,49 @@ pub(crate) fn told(error: &dyn Error) -> String {
 /// A subscriber that is but a thread's default may hear nothing: where another thread is the first
 /// to come by a place that tells something, and nobody listens there, that place is silent for
 /// good. So there is one subscriber for all threads, and it asks here who listens.
-#[derive(Clone)]
-pub(crate) struct Ear {
+pub(crate) struct Ear(Arc<Mutex<Heard>>);
+
+/// Who listens, for as long as there is the ear.
+struct Listener {
     /// The thread it listens to, or all.
-    listens_to: Option<ThreadId>,
+    thread: Option<ThreadId>,
     /// Only values with this in them are remembered.
+    heeds: &'static str,
+    heard: Weak<Mutex<Heard>>,
+}
+
+static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
+
+/// Lets them hear.
+static LISTENS: LazyLock<()> = LazyLock::new(|| {
+    let alone = tracing::subscriber::set_global_default(Listeners).is_ok();
+    assert!(alone, "another subscriber is there");
+});
+
+struct Listeners;
+
+/// Learns what one listener hears.
+struct Learning {
     heeds: &'static str,
     heard: Arc<Mutex<Heard>>,
 }
 
-/// All ears: threads have no number twice.
-static EARS: Mutex<Vec<Ear>> = Mutex::new(Vec::new());
-
-/// Lets the ears hear.
-static LISTENS: LazyLock<()> = LazyLock::new(|| {
-    let alone = tracing::subscriber::set_global_default(Ears).is_ok();
-    assert!(alone, "another subscriber is there");
-});
-
-struct Ears;
-
-impl Ears {
-    fn here() -> Vec<Ear> {
+impl Listeners {
+    fn here() -> Vec<Learning> {
         let here = Some(thread::current().id());
-        let listens = |ear: &&Ear| ear.listens_to.is_none() || ear.listens_to == here;
-        EARS.lock().iter().filter(listens).cloned().collect()
+        let listens = |it: &&Listener| it.thread.is_none() || it.thread == here;
+        let learning = |it: &Listener| {
+            Some(Learning {
+                heeds: it.heeds,
+                heard: it.heard.upgrade()?,
+            })
+        };
+        let listeners = LISTENERS.lock();
+        listeners
+            .iter()
+            .filter(listens)
+            .filter_map(learning)
+            .collect()
     }
 }
 
@@ -89,13 +107,17 @@ impl Ear {
         Self::listen(None, word)
     }
 
-    fn listen(listens_to: Option<ThreadId>, heeds: &'static str) -> Self {
-        let ear = Self {
-            listens_to,
+    fn listen(thread: Option<ThreadId>, heeds: &'static str) -> Self {
+        let ear = Self(Arc::default());
+        let heard = Arc::downgrade(&ear.0);
+        let mut listeners = LISTENERS.lock();
+        listeners.retain(|it| it.heard.strong_count() > 0);
+        listeners.push(Listener {
+            thread,
             heeds,
-            heard: Arc::default(),
-        };
-        EARS.lock().push(ear.clone());
+            heard,
+        });
+        drop(listeners);
         LazyLock::force(&LISTENS);
         // Whoever came by a place just before the subscriber was there.
         tracing::callsite::rebuild_interest_cache();
@@ -103,7 +125,7 @@ impl Ear {
     }
 
     pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock()
+        self.0.lock()
     }
 
     /// Waits until these words are told: an ear that hears nothing proves nothing.
@@ -117,9 +139,11 @@ impl Ear {
         }
         panic!("{words:?} is not told: {}", self.heard().values);
     }
+}
 
+impl Learning {
     fn learn(&self, metadata: &Metadata<'static>) {
-        let mut heard = self.heard();
+        let mut heard = self.heard.lock();
         let told = (thread::current().id(), metadata.name());
         heard.told_on.insert(told);
         heard.names.insert(metadata.name());
@@ -127,17 +151,17 @@ impl Ear {
     }
 }
 
-impl Visit for Ear {
+impl Visit for Learning {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         // Before the lock is taken: who prints a value may tell something.
         let value = format!("{value:?}");
         if value.contains(self.heeds) {
-            let _ = writeln!(self.heard().values, "{field}={value}");
+            let _ = writeln!(self.heard.lock().values, "{field}={value}");
         }
     }
 }
 
-impl Subscriber for Ears {
+impl Subscriber for Listeners {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         Interest::sometimes()
     }
@@ -147,25 +171,25 @@ impl Subscriber for Ears {
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        for mut ear in Self::here() {
-            ear.learn(span.metadata());
-            span.record(&mut ear);
+        for mut learning in Self::here() {
+            learning.learn(span.metadata());
+            span.record(&mut learning);
         }
         Id::from_u64(1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
-        for mut ear in Self::here() {
-            values.record(&mut ear);
+        for mut learning in Self::here() {
+            values.record(&mut learning);
         }
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        for mut ear in Self::here() {
-            ear.learn(event.metadata());
-            event.record(&mut ear);
+        for mut learning in Self::here() {
+            learning.learn(event.metadata());
+            event.record(&mut learning);
         }
     }
 

@@ -22,7 +22,7 @@ use super::{
 /// *It does not outlive the process*: after that, nobody knows what was decided. With
 /// [`crash`](Self::crash) it stands in for a durable log in tests.
 ///
-/// An append is made when it is called, and its future only tells what came of it.
+/// An append or a reservation is made when it is called, and its future only tells what came of it.
 #[derive(Clone)]
 pub struct MemoryLog(Arc<Mutex<Memory>>);
 

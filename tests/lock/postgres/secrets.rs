@@ -42,7 +42,7 @@ async fn passwords_are_told_to_nobody() {
     let unknown = format!("{right}?canary=1");
     for url in [
         server.url_of_user("locks", "canary-wrong"),
-        server.url_of_user("canary-who", "canary"),
+        server.url_of_user("who", "canary"),
         unknown,
         "nonsense://canary:canary=canary@canary/".into(),
         "canary=canary".into(),
@@ -50,7 +50,7 @@ async fn passwords_are_told_to_nobody() {
     ] {
         let error = PostgresBackend::connect(&url).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Rejected, "{url} {error:?}");
-        let told = told(&error).replace("canary-who", "who");
+        let told = told(&error);
         assert!(!told.contains("canary"), "{url} {told}");
     }
     let error = PostgresBackend::connect("postgres://locks:canary@127.0.0.1:1/a").await;
@@ -71,8 +71,7 @@ async fn passwords_are_told_to_nobody() {
     until(&server, listens).await;
     let heard = ear.heard();
     assert!(heard.names.contains("lock.granted"), "{:?}", heard.names);
-    let heard = heard.values.replace("canary-who", "who");
-    assert!(!heard.contains("canary"), "{heard}");
+    assert!(!heard.values.contains("canary"), "{}", heard.values);
 }
 
 #[tokio::test]

@@ -15,10 +15,7 @@ impl Fixture for Store {
     fn start(&self) -> BoxFuture<'_, Result<PostgresParticipant, ParticipantError>> {
         Box::pin(async {
             // What the process before had open ends with it.
-            self.0.query(
-                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
-            );
+            self.0.end_connections();
             Ok(connected(&self.0).await)
         })
     }

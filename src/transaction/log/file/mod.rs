@@ -66,6 +66,9 @@ pub use writer::LogWriter;
 ///
 /// # Handles
 ///
+/// Those who wait for appends in tasks of one `tokio` runtime are told by a task of that runtime: one
+/// that blocks its runtime's only thread until an append is done may wait for ever.
+///
 /// Clones are handles of the same log. When the last is gone, the writer does what is queued and
 /// ends, and the lock goes with it a moment later. A log that was not closed opens like one after
 /// a crash of the process: nothing durable is missing.

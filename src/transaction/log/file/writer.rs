@@ -79,7 +79,8 @@ impl LogWriter {
     }
 
     /// Does what goes at once: opens, closes, or writes one batch of all that is queued. `false`:
-    /// nothing was queued. It blocks while the storage does, and for nothing else.
+    /// nothing was queued. It blocks while the storage does, and for nothing else. Those who wait in
+    /// tasks of a runtime are told there, later.
     pub fn step(&mut self) -> bool {
         // No more than a queue's length: what does not go into a batch stays in the queue, where
         // it holds up those who would add to it.

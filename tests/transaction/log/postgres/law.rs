@@ -22,12 +22,8 @@ impl Fixture for Logs {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Arc<dyn TransactionLog>, LogError>> {
         Box::pin(async move {
-            // What the process before had open ends with it. Waited for: a pooler would give it out
-            // again.
-            self.server.query(
-                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
-            );
+            // What the process before had open ends with it.
+            self.server.end_connections();
             // A name may be longer than a log's.
             let short: String = name.chars().rev().take(64).collect();
             let log = PostgresLog::connect(short, &self.url).await?;
