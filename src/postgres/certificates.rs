@@ -8,7 +8,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::tls::Tls;
 
-use super::way::NoWay;
+/// Why this URL, or these certificates, lead nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoWay(pub(super) &'static str);
 
 /// What makes a connection secure, if `mode` wants that.
 pub(super) async fn connector(

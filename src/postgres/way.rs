@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::tls::{Tls, provide_cryptography};
 
 use super::backoff::Backoff;
-use super::certificates::connector;
+use super::certificates::{NoWay, connector};
 use super::failure::is_of_tls;
 
 /// How long one address may take to accept a connection, unless the URL says otherwise.
@@ -27,11 +27,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const KEEPALIVE_DEFAULT: Duration = Duration::from_secs(2 * 60 * 60);
 
 pub(crate) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
-
-/// Why this URL, or these certificates, lead nowhere.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct NoWay(pub(super) &'static str);
 
 /// What leads to a connection. Cloning shares the pauses between failures.
 #[derive(Clone)]

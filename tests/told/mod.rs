@@ -14,6 +14,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 /// An error and its causes, as one may print them.
+#[allow(dead_code, reason = "not all who include this use it")]
 pub(crate) fn told(error: &dyn Error) -> String {
     let mut text = format!("{error:?} {error}");
     let mut source = error.source();

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::transaction::id::{CoordinatorId, Epoch};
 
 use super::bytes::{Reader, len_u64};
-use super::record::{LiveRecord, Record};
+use super::record::{LiveRecord, RECORD_HEAD, Record, Subject};
 use super::seeded::{self, Seeded};
 
 /// The version of segments and frames that this code writes, and the only one so far.
@@ -90,6 +90,15 @@ impl Place {
 
     fn seed(self, offset: usize) -> u64 {
         self.0.wrapping_add(len_u64(offset))
+    }
+}
+
+impl Record {
+    /// The [`space`](Self::space) of a record of this subject whose payload has so many bytes.
+    #[must_use]
+    pub fn space_for(subject: &Subject, payload_len: usize) -> u64 {
+        let body = 8 + RECORD_HEAD + subject.key_len() + payload_len.min(Self::PAYLOAD_LEN_MAX);
+        len_for(body)
     }
 }
 

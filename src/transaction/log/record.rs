@@ -8,7 +8,6 @@ use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
 
 use super::bytes::{Reader, put_bytes_u16, put_bytes_u32};
 use super::error::RecordError;
-use super::frame;
 
 /// What records are about. The log gives it no meaning: it compares, and keeps apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,13 +136,6 @@ impl Record {
         Self::space_for(&self.subject, self.payload.len())
     }
 
-    /// The [`space`](Self::space) of a record of this subject whose payload has so many bytes.
-    #[must_use]
-    pub fn space_for(subject: &Subject, payload_len: usize) -> u64 {
-        let body = 8 + RECORD_HEAD + subject.key_len() + payload_len.min(Self::PAYLOAD_LEN_MAX);
-        frame::len_for(body)
-    }
-
     /// One whose payload is known to fit.
     pub(super) fn of_parts(subject: Subject, payload: Vec<u8>) -> Self {
         Self {
@@ -194,14 +186,14 @@ impl fmt::Debug for Record {
 }
 
 /// What a record takes beside its key and its payload, in bytes.
-const RECORD_HEAD: usize = 1 + 1 + 2 + 4;
+pub(super) const RECORD_HEAD: usize = 1 + 1 + 2 + 4;
 
 const TRANSACTION: u8 = 1;
 const SAGA: u8 = 2;
 const FACT: u8 = 3;
 
 impl Subject {
-    fn key_len(&self) -> usize {
+    pub(super) fn key_len(&self) -> usize {
         match self {
             Self::Transaction(_) => 32,
             Self::Saga(key) | Self::Fact(key) => key.0.len(),

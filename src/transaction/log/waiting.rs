@@ -102,6 +102,10 @@ impl<F: Fn() -> Result<(), AppendError>> Drop for Answers<F> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    reason = "a failed assertion is how a test speaks"
+)]
 mod tests {
     use super::{AppendError, Waiter, Waiting};
     use tokio::runtime::{Builder, Handle, Runtime};
@@ -117,8 +121,10 @@ mod tests {
     fn waiters(waiting: &mut Waiting, runtime: &Runtime, count: usize) -> Vec<Answer> {
         let wait = || runtime.block_on(async { tokio::spawn(async { Waiter::new() }).await });
         let new = (0..count).map(|_| wait().unwrap());
-        let (waiters, answers): (Vec<_>, _) = new.unzip();
-        waiters.into_iter().for_each(|it| waiting.add(Some(it)));
+        let (waiters, answers): (Vec<_>, Vec<_>) = new.unzip();
+        for waiter in waiters {
+            waiting.add(Some(waiter));
+        }
         answers
     }
 
@@ -152,7 +158,9 @@ mod tests {
         let (waiters, mut answers): (Vec<_>, Vec<_>) = (0..2)
             .map(|_| runtime.block_on(async { Waiter::new() }))
             .unzip();
-        waiters.into_iter().for_each(|it| waiting.add(Some(it)));
+        for waiter in waiters {
+            waiting.add(Some(waiter));
+        }
         let (entered, answer) = Waiter::new();
         waiting.add(Some(entered));
         answers.push(answer);

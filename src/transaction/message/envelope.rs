@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::queue::QueueName;
-use super::wire;
+use crate::transaction::log::Reader;
 
 /// What goes over a queue: a key that tells its effect from all others, and bytes.
 ///
@@ -154,13 +154,13 @@ impl Message {
     /// read as well.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        wire::encoded(self)
+        encoded(self)
     }
 
     /// From what [`to_bytes`](Self::to_bytes) has written; `None` where that is not what it is.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        wire::decoded(bytes)
+        decoded(bytes)
     }
 
     fn parts(&mut self) -> &mut Parts {
@@ -187,4 +187,68 @@ impl fmt::Debug for Message {
             .field("payload_len", &self.payload().len())
             .finish()
     }
+}
+
+// A message as bytes: integers are big endian, and each part comes after its length.
+
+/// The format that is written; all that were ever written are read.
+const VERSION: u8 = 1;
+
+fn encoded(message: &Message) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + message.payload().len());
+    out.push(VERSION);
+    put_u8(&mut out, message.key());
+    // Neither is ever empty.
+    put_u8(&mut out, message.correlation().unwrap_or_default());
+    let reply_to = message.reply_to().map(QueueName::as_str);
+    put_u8(&mut out, reply_to.unwrap_or_default());
+    out.push(u8::try_from(message.headers().count()).unwrap_or(u8::MAX));
+    for (name, value) in message.headers() {
+        put_u8(&mut out, name);
+        let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
+        out.extend(len.to_be_bytes());
+        out.extend(value.as_bytes());
+    }
+    let len = u32::try_from(message.payload().len()).unwrap_or(u32::MAX);
+    out.extend(len.to_be_bytes());
+    out.extend(message.payload());
+    out
+}
+
+/// What writes it bounds it to 255 bytes.
+fn put_u8(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    out.extend(text.as_bytes());
+}
+
+fn decoded(bytes: &[u8]) -> Option<Message> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8()? != VERSION {
+        return None;
+    }
+    let mut text = || text(reader.bytes_u8()?);
+    let (key, correlation, reply_to) = (text()?, text()?, text()?);
+    let mut headers = Vec::new();
+    for _ in 0..reader.u8()? {
+        let name = self::text(reader.bytes_u8()?)?;
+        headers.push((name, self::text(reader.bytes_u16()?)?));
+    }
+    let mut message = Message::new(key, reader.bytes_u32()?).ok()?;
+    if !reader.is_empty() {
+        return None;
+    }
+    if !correlation.is_empty() {
+        message = message.with_correlation(correlation).ok()?;
+    }
+    if !reply_to.is_empty() {
+        message = message.with_reply_to(QueueName::new(reply_to).ok()?);
+    }
+    for (name, value) in headers {
+        message = message.with_header(name, value).ok()?;
+    }
+    Some(message)
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }

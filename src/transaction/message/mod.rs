@@ -117,7 +117,6 @@ mod relay;
 mod server;
 mod step;
 pub mod transport;
-mod wire;
 
 pub use caller::{CallError, Caller, CallerOptions};
 pub use envelope::{Message, MessageError};

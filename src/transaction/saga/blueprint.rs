@@ -8,15 +8,33 @@ use sha2::{Digest, Sha256};
 
 use super::error::StepError;
 use super::fact::Json;
+use super::key::SagaKey;
 use super::retry::Retry;
-use super::run::Scene;
 use super::shape::Shape;
 use crate::future::BoxFuture;
+use crate::transaction::id::{Epoch, TransactionId};
 
 /// An action, which gives JSON, or a compensation, which gives null.
 pub(super) type Code = BoxFuture<'static, Result<Json, StepError>>;
 pub(super) type RunAction = Arc<dyn Fn(Scene) -> Code + Send + Sync>;
 pub(super) type RunCompensation = Arc<dyn Fn(Scene, Option<Json>) -> Code + Send + Sync>;
+
+/// Under which key it is run, and what is known.
+#[derive(Clone)]
+pub(super) struct Scene {
+    pub(super) blueprint: Arc<Blueprint>,
+    pub(super) saga: SagaKey,
+    pub(super) id: TransactionId,
+    pub(super) epoch: Epoch,
+    /// In milliseconds since 1970.
+    pub(super) started: u64,
+    pub(super) step: u16,
+    pub(super) compensates: bool,
+    pub(super) attempt: u32,
+    pub(super) input: Json,
+    /// By step, up to the last that there is.
+    pub(super) outputs: Vec<Option<Json>>,
+}
 
 /// A definition without its types.
 pub(super) struct Blueprint {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::event::Refusal;
 use super::key::SagaKey;
-use super::shape::Kind;
+use super::kind::Kind;
 use crate::transaction::log::{AppendError, LogError};
 
 type Source = Box<dyn Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use super::event::{Action, Transition, Verdict};
 use super::fact::{End, Fact, ParkReason, Reason};
-use super::shape::Kind;
+use super::kind::Kind;
 use super::state::{Execution, Progress};
 
 impl Execution {

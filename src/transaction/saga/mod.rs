@@ -122,6 +122,7 @@ mod event;
 mod fact;
 mod forward;
 mod key;
+mod kind;
 mod picture;
 mod retry;
 mod run;
@@ -140,8 +141,9 @@ pub use error::{DefinitionError, OpenError, OperateError, StartError, StepError}
 pub use event::{Action, Event, Refusal, Transition, Verdict};
 pub use fact::{End, Fact, Json, ParkReason, Reason};
 pub use key::{SagaKey, SagaKeyError};
+pub use kind::Kind;
 pub use retry::Retry;
 pub use run::Run;
-pub use shape::{Kind, STEPS_MAX};
+pub use shape::STEPS_MAX;
 pub use state::{Direction, Execution, Progress, StepState};
 pub use step::{OUTPUT_LEN_MAX, Step};

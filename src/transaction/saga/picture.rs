@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::coordinator::{SagaStatus, StepStatus};
 use super::definition::Definition;
-use super::shape::{Kind, Shape};
+use super::kind::Kind;
+use super::shape::Shape;
 use super::state::Progress;
 
 /// A step in a picture. Names have no characters that either language would take for its own.

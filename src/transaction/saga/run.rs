@@ -1,39 +1,21 @@
 //! What an action or a compensation is run with.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 
-use super::blueprint::Blueprint;
+use super::blueprint::Scene;
 use super::error::{StepError, Unreadable};
 use super::fact::Json;
 use super::key::SagaKey;
-use crate::transaction::id::{Epoch, TransactionId};
+use crate::transaction::id::Epoch;
 
 /// What an action or a compensation is run with: the saga's input, what earlier steps gave, and the
 /// key under which it is to have its effect once.
 pub struct Run<I> {
     input: I,
     scene: Scene,
-}
-
-/// Under which key it is run, and what is known.
-#[derive(Clone)]
-pub(super) struct Scene {
-    pub(super) blueprint: Arc<Blueprint>,
-    pub(super) saga: SagaKey,
-    pub(super) id: TransactionId,
-    pub(super) epoch: Epoch,
-    /// In milliseconds since 1970.
-    pub(super) started: u64,
-    pub(super) step: u16,
-    pub(super) compensates: bool,
-    pub(super) attempt: u32,
-    pub(super) input: Json,
-    /// By step, up to the last that there is.
-    pub(super) outputs: Vec<Option<Json>>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::event::{Action, Event, Refusal, Transition};
 use super::fact::{End, Fact, Json, ParkReason, Reason};
-use super::shape::{Kind, Shape};
+use super::kind::Kind;
+use super::shape::Shape;
 
 /// A saga under way.
 ///

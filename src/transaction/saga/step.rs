@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use super::blueprint::{RunAction, RunCompensation, Work};
 use super::error::{StepError, Unreadable};
 use super::fact::Json;
+use super::kind::Kind;
 use super::retry::Retry;
 use super::run::Run;
-use super::shape::Kind;
 
 /// A step of a saga over an input `I`, whose action gives an `O`.
 ///

@@ -1,10 +1,9 @@
 //! What happens to a transaction, and what is to be done about it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::branch::ParkReason;
-use super::phase::Phase;
+use super::phase::{AbortReason, Phase};
 use super::record::{Record, RecordKind};
 use crate::transaction::id::TransactionId;
 use crate::transaction::name::ParticipantName;
@@ -133,45 +132,6 @@ pub enum Answer {
     Unknown,
 }
 
-/// Why a transaction was aborted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AbortReason {
-    /// The caller asked for it.
-    Asked,
-    /// The caller dropped it before the decision.
-    Dropped,
-    /// A deadline passed before the decision.
-    Deadline,
-    /// A branch voted no.
-    No {
-        /// Which.
-        branch: u16,
-        /// Why.
-        reason: Arc<str>,
-    },
-    /// A branch gave no vote to rely on.
-    Unknown {
-        /// Which.
-        branch: u16,
-    },
-    /// A branch had not finished being enlisted.
-    Unfinished {
-        /// Which.
-        branch: u16,
-    },
-    /// The branch of a one-phase commit aborted.
-    OnePhase,
-    /// The log did not take the record.
-    Log,
-    /// An operator decided so.
-    Operator,
-    /// No record says otherwise: the coordinator that ran it is gone.
-    Presumed,
-    /// A record says so; why is not remembered.
-    Logged,
-}
-
 /// Why something that was asked for cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -236,4 +196,13 @@ pub(super) fn and_then(mut first: Vec<Action>, then: Vec<Action>) -> Vec<Action>
     }
     first.extend(then);
     first
+}
+
+/// What comes of an event.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Reception {
+    Taken,
+    Absorbed,
+    Refused(Refusal),
+    Impossible,
 }

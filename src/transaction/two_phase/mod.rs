@@ -115,7 +115,8 @@ pub use coordinator::{
     CoordinatorStats, EnlistError, Filter, OpenCoordinator, OpenError, ParticipantStatus,
     ResolveError, RetireError, Shutdown, TransactionStatus,
 };
-pub use event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution};
+pub use event::{Action, Answer, Event, Impossible, Refusal, Resolution};
+pub use phase::AbortReason;
 pub use phase::{Decision, Phase};
 pub use record::{Deed, NamedBranch, Record, RecordKind};
 pub use state::Transaction;

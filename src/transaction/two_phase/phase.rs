@@ -1,8 +1,9 @@
 //! How far a transaction is, and what was decided.
 
+use std::sync::Arc;
+
 use std::fmt;
 
-use super::event::AbortReason;
 use crate::transaction::participant::Outcome;
 
 /// How far a transaction is.
@@ -72,4 +73,43 @@ impl fmt::Display for Phase {
             Some(Outcome::Aborted) => f.write_str(" as aborted"),
         }
     }
+}
+
+/// Why a transaction was aborted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AbortReason {
+    /// The caller asked for it.
+    Asked,
+    /// The caller dropped it before the decision.
+    Dropped,
+    /// A deadline passed before the decision.
+    Deadline,
+    /// A branch voted no.
+    No {
+        /// Which.
+        branch: u16,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A branch gave no vote to rely on.
+    Unknown {
+        /// Which.
+        branch: u16,
+    },
+    /// A branch had not finished being enlisted.
+    Unfinished {
+        /// Which.
+        branch: u16,
+    },
+    /// The branch of a one-phase commit aborted.
+    OnePhase,
+    /// The log did not take the record.
+    Log,
+    /// An operator decided so.
+    Operator,
+    /// No record says otherwise: the coordinator that ran it is gone.
+    Presumed,
+    /// A record says so; why is not remembered.
+    Logged,
 }

@@ -1,7 +1,8 @@
 //! What records say, whether they were just written or are read again, and the take-over.
 
 use super::branch::{Branch, ParkReason, Progress};
-use super::event::{AbortReason, Action, Answer};
+use super::event::{Action, Answer};
+use super::phase::AbortReason;
 use super::phase::{Decision, Phase};
 use super::record::{NamedBranch, Record, RecordKind};
 use super::state::Transaction;

@@ -1,7 +1,8 @@
 //! After the decision: telling it, hearing what the branches did, and the end.
 
 use super::branch::{Branch, ParkReason, Progress};
-use super::event::{AbortReason, Action, Answer};
+use super::event::{Action, Answer};
+use super::phase::AbortReason;
 use super::phase::{Decision, Phase};
 use super::record::{Deed, Record, RecordKind};
 use super::state::{Caller, Transaction};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::branch::{Branch, Progress};
-use super::event::{AbortReason, Action, Answer, Event, Impossible, Refusal, Resolution, and_then};
+use super::event::{Action, Answer, Event, Impossible, Reception, Refusal, Resolution, and_then};
+use super::phase::AbortReason;
 use super::phase::{Decision, Phase};
 use super::record::{NamedBranch, Record, RecordKind};
-use super::table::{Reception, reception};
 use crate::transaction::id::TransactionId;
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::{Request, Vote};
@@ -78,7 +78,7 @@ impl Transaction {
     /// # Errors
     /// [`Impossible`] for what cannot happen in this state. Nothing changes.
     pub fn step(&mut self, event: Event) -> Result<Vec<Action>, Impossible> {
-        match reception(self, &event) {
+        match self.reception(&event) {
             Reception::Taken => Ok(self.take(event)),
             Reception::Absorbed => Ok(Vec::new()),
             Reception::Refused(refusal) => Ok(vec![Action::Refuse(refusal)]),

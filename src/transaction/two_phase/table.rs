@@ -5,27 +5,26 @@
 //! *impossible* (nobody can have caused it but a bug, or a damaged log).
 
 use super::branch::{Branch, ParkReason, Progress};
-use super::event::{Event, Refusal, Resolution};
+use super::event::{Event, Reception, Refusal, Resolution};
 use super::phase::{Decision, Phase};
 use super::record::{Record, RecordKind};
 use super::state::{Caller, Transaction};
 use crate::transaction::participant::Report;
 
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Reception {
-    Taken,
-    Absorbed,
-    Refused(Refusal),
-    Impossible,
-}
-
 use Reception::{Absorbed, Refused, Taken};
 
-/// How the transaction takes the event.
-pub(super) fn reception(to: &Transaction, event: &Event) -> Reception {
-    if !to.live {
-        return in_replay(to, event);
+impl Transaction {
+    /// How it takes the event.
+    pub(super) fn reception(&self, event: &Event) -> Reception {
+        if self.live {
+            live(self, event)
+        } else {
+            in_replay(self, event)
+        }
     }
+}
+
+fn live(to: &Transaction, event: &Event) -> Reception {
     match event {
         Event::Enlist { .. } => enlist(to),
         Event::Commit => commit(to),

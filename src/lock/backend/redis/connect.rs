@@ -17,10 +17,11 @@ use super::RedisBackend;
 use super::cluster::Cluster;
 use super::failure::Failure;
 use super::link::Link;
-use super::place::{Place, Sentinels, at};
+use super::place::{Place, Sentinels};
 use super::servers::Servers;
 use super::slots::Address;
 use super::subscription::Subscription;
+use super::topology::at;
 
 /// A connection to Redis that is about to be made; await it.
 ///

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use futures_util::future::select_ok;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisResult,
-};
-use tokio::time::timeout;
+use redis::ConnectionInfo;
 
 use crate::lock::backend::BackendErrorKind;
 
 use super::failure::Failure;
-use super::live::{Live, TIMEOUT};
+use super::live::Live;
 use super::slots::Address;
 use super::subscription::Subscription;
-use super::topology::Topology;
+use super::topology::{Topology, ask_once, at};
 
 pub(super) enum Place {
     /// This server, which has all locks.
@@ -72,45 +69,4 @@ impl Sentinels {
             master.ok_or_else(|| Failure::new(BackendErrorKind::Rejected, unknown))?;
         Ok(at(&self.master, &Address { host, port }))
     }
-}
-
-/// Asks a server over a connection for this alone.
-pub(super) async fn ask_once<T: FromRedisValue>(
-    info: &ConnectionInfo,
-    command: &Cmd,
-) -> Result<T, Failure> {
-    let asked = timeout(TIMEOUT, async {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(TIMEOUT))
-            .set_response_timeout(None);
-        let client = Client::open(info.clone())?;
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        command.query_async(&mut connection.await?).await
-    });
-    let asked: RedisResult<T> = asked.await.map_err(|_| {
-        let why = "the server took too long to answer";
-        Failure::new(BackendErrorKind::Unavailable, why)
-    })?;
-    asked.map_err(Failure::of_connecting)
-}
-
-/// The same, at another address.
-pub(super) fn at(info: &ConnectionInfo, address: &Address) -> ConnectionInfo {
-    let Address { host, port } = address.clone();
-    let address = if let ConnectionAddr::TcpTls {
-        insecure,
-        tls_params,
-        ..
-    } = info.addr().clone()
-    {
-        ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure,
-            tls_params,
-        }
-    } else {
-        ConnectionAddr::Tcp(host, port)
-    };
-    info.clone().set_addr(address)
 }

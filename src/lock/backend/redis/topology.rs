@@ -3,14 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::select_ok;
-use redis::{ConnectionInfo, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
+    RedisResult, Value,
+};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::lock::backend::BackendErrorKind;
 
 use super::failure::Failure;
-use super::live::Live;
-use super::place::{ask_once, at};
+use super::live::{Live, TIMEOUT};
 use super::slots::{Address, Slots};
 use super::subscription::Subscription;
 
@@ -101,4 +104,45 @@ impl Topology {
         let tried = TRIED_MAX.min(all.len());
         all.into_iter().cycle().skip(skipped).take(tried).collect()
     }
+}
+
+/// Asks a server over a connection for this alone.
+pub(super) async fn ask_once<T: FromRedisValue>(
+    info: &ConnectionInfo,
+    command: &Cmd,
+) -> Result<T, Failure> {
+    let asked = timeout(TIMEOUT, async {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(None);
+        let client = Client::open(info.clone())?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        command.query_async(&mut connection.await?).await
+    });
+    let asked: RedisResult<T> = asked.await.map_err(|_| {
+        let why = "the server took too long to answer";
+        Failure::new(BackendErrorKind::Unavailable, why)
+    })?;
+    asked.map_err(Failure::of_connecting)
+}
+
+/// The same, at another address.
+pub(super) fn at(info: &ConnectionInfo, address: &Address) -> ConnectionInfo {
+    let Address { host, port } = address.clone();
+    let address = if let ConnectionAddr::TcpTls {
+        insecure,
+        tls_params,
+        ..
+    } = info.addr().clone()
+    {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure,
+            tls_params,
+        }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    };
+    info.clone().set_addr(address)
 }

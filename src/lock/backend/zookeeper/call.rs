@@ -11,11 +11,14 @@ use crate::lock::fence::FencingToken;
 
 use super::failure::{Refusal, failure, refusal};
 use super::session::Session;
-use super::shared::Known;
 use super::view::View;
 
 /// How long a call may take in all.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A holder's node and its fencing token, which never changes: those who try one after another need
+/// not all read it.
+pub(super) type Known = Option<(String, FencingToken)>;
 
 /// All that one transaction does has its number: the node of a holder tells its fencing token by the
 /// transaction that made it, which is the one that granted.

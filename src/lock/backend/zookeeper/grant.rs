@@ -7,10 +7,10 @@ use zookeeper_client::{CreateMode, Error, MultiWriter};
 use crate::lock::backend::{BackendError, Entry, Grant, Metadata, Verb};
 use crate::lock::fence::{FencePass, FencingToken};
 
-use super::call::{Call, token};
+use super::call::{Call, Known, token};
 use super::child::{Child, State};
 use super::failure::{Refusal, failure};
-use super::shared::{Known, Shared};
+use super::shared::Shared;
 use super::view::{Node, View};
 
 /// What is entered or granted.

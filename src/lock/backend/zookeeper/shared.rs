@@ -10,10 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::lock::backend::bells::Bells;
 use crate::lock::backend::encoding::encoded;
 use crate::lock::backend::{BackendError, BackendErrorKind, Verb};
-use crate::lock::fence::FencingToken;
 use crate::lock::name::LockName;
 
-use super::call::{Call, TIMEOUT};
+use super::call::{Call, Known, TIMEOUT};
 use super::ours::Ours;
 use super::session::{Config, Session};
 
@@ -29,10 +28,6 @@ pub(super) struct Shared {
     pub(super) watched: Semaphore,
     turns: [Mutex<Known>; TURNS],
 }
-
-/// A holder's node and its fencing token, which never changes: those who try one after another need
-/// not all read it.
-pub(super) type Known = Option<(String, FencingToken)>;
 
 /// Locks that many tasks of this process want at once share so many turns: enough that two seldom
 /// share one, few enough to be there from the start.

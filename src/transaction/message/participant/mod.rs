@@ -2,6 +2,7 @@
 
 mod branch;
 mod serve;
+mod serving;
 mod session;
 mod wire;
 
@@ -28,7 +29,8 @@ use crate::transaction::participant::{
 use wire::{Answer, Ask, Done};
 
 pub use branch::QueueBranch;
-pub use serve::{Work, serve_participant};
+pub use serve::serve_participant;
+pub use serving::Work;
 
 /// How long an answer is awaited, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);

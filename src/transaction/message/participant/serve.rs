@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::serving::{Serving, Work, failed};
 use super::session::{IDLE_MAX, Sessions};
 use super::wire::{Answer, Ask, LISTED_MAX};
 use crate::future::BoxFuture;
@@ -13,38 +14,6 @@ use crate::transaction::message::transport::Transport;
 use crate::transaction::participant::{
     Enlist, Opening, ParticipantError, ParticipantOpenError, Report, Vote,
 };
-
-/// Does the work that messages ask of a branch.
-///
-/// Implemented by functions that return a boxed future.
-pub trait Work<B>: Send + Sync + 'static {
-    /// Does what this request asks for by the branch's handle, and answers. Each request of a
-    /// branch comes once, in order. It may be dropped at any await; the branch is then aborted.
-    ///
-    /// # Errors
-    /// What it says is told to who asked. The branch goes on: whoever asked decides.
-    fn work<'a>(
-        &'a self,
-        branch: &'a mut B,
-        request: &'a [u8],
-    ) -> BoxFuture<'a, Result<Vec<u8>, HandlerError>>;
-}
-
-impl<B, F> Work<B> for F
-where
-    F: for<'a> Fn(&'a mut B, &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>, HandlerError>>
-        + Send
-        + Sync
-        + 'static,
-{
-    fn work<'a>(
-        &'a self,
-        branch: &'a mut B,
-        request: &'a [u8],
-    ) -> BoxFuture<'a, Result<Vec<u8>, HandlerError>> {
-        self(branch, request)
-    }
-}
 
 /// Serves a participant at a queue, to [`QueueParticipant`](super::QueueParticipant)s elsewhere.
 /// `work` does what their branches ask for.
@@ -74,12 +43,6 @@ pub fn serve_participant<P: Enlist>(
         _sweeper: Sweeper(sweeper),
     };
     Server::start(transport, queue, handler, options)
-}
-
-pub(super) struct Serving<P: Enlist> {
-    pub(super) sessions: Sessions<P::Branch>,
-    pub(super) participant: P,
-    pub(super) work: Box<dyn Work<P::Branch>>,
 }
 
 /// Together with the task that ends what is idle.
@@ -173,13 +136,6 @@ fn reported(report: Result<Report, ParticipantError>) -> Answer {
     match report {
         Ok(report) => Answer::Report(report),
         Err(error) => failed(&error),
-    }
-}
-
-pub(super) fn failed(error: &ParticipantError) -> Answer {
-    match error {
-        ParticipantError::Refused(why) => Answer::Refused(why.to_string()),
-        ParticipantError::Unknown(why) => Answer::Unknown(why.to_string()),
     }
 }
 

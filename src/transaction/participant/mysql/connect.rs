@@ -15,14 +15,11 @@ use crate::transaction::participant::ParticipantOpenError;
 use super::failure::MysqlError;
 use super::fit::{Unfit, check_server};
 use super::live::Live;
-use super::migrate::PARTICIPANT;
+use super::migrate::{DATABASE, LIMITS, PARTICIPANT, is_plain};
 use super::pool::Pool;
 use super::tables::Tables;
 use super::way::{Limits, Way};
 use super::{Inner, MysqlParticipant};
-
-/// Where the tables are, unless somebody says otherwise.
-pub(in crate::transaction::participant) const DATABASE: &str = "tripod";
 
 /// Enough to end many transactions at once, and few enough for a server's usual 151 connections,
 /// most of which branches need.
@@ -30,12 +27,6 @@ const POOL_SIZE: usize = 8;
 
 /// Ten times what a busy server takes to write, and less than a user waits for.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-
-pub(in crate::transaction::participant) const LIMITS: Limits = Limits {
-    idle: Duration::from_secs(60),
-    statement: Duration::from_secs(60),
-    lock_wait: Duration::from_secs(10),
-};
 
 /// Connects to `MariaDB` or `MySQL`; made by
 /// [`MysqlParticipant::connect`], and awaited.
@@ -144,12 +135,6 @@ impl ConnectMysql {
             live: Live::default(),
         })))
     }
-}
-
-/// Whether this may stand between backticks.
-pub(in crate::transaction::participant) fn is_plain(database: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (1..=64).contains(&database.len()) && database.bytes().all(plain)
 }
 
 impl IntoFuture for ConnectMysql {

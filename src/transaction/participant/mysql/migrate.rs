@@ -10,10 +10,18 @@ use crate::future::BoxFuture;
 use crate::tls::Tls;
 use crate::transaction::participant::ParticipantOpenError;
 
-use super::connect::{DATABASE, LIMITS, is_plain};
 use super::failure::MysqlError;
 use super::fit::{Unfit, check_server};
-use super::way::{Session, Way};
+use super::way::{Limits, Session, Way};
+
+/// Where the tables are, unless somebody says otherwise.
+pub(in crate::transaction::participant) const DATABASE: &str = "tripod";
+
+pub(in crate::transaction::participant) const LIMITS: Limits = Limits {
+    idle: Duration::from_secs(60),
+    statement: Duration::from_secs(60),
+    lock_wait: Duration::from_secs(10),
+};
 
 /// The tables of participants.
 pub(super) const PARTICIPANT: Series = Series {
@@ -196,4 +204,10 @@ impl Series {
     fn known(&self) -> u32 {
         u32::try_from(self.versions.len()).unwrap_or(u32::MAX)
     }
+}
+
+/// Whether this may stand between backticks.
+pub(in crate::transaction::participant) fn is_plain(database: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=64).contains(&database.len()) && database.bytes().all(plain)
 }

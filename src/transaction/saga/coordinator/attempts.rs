@@ -14,12 +14,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::case::{Case, Driven};
 use super::engine::Engine;
+use crate::transaction::saga::blueprint::Scene;
 use crate::transaction::saga::blueprint::{Blueprint, Code, Work};
 use crate::transaction::saga::error::{Meaning, StepError};
 use crate::transaction::saga::event::{Event, Verdict};
 use crate::transaction::saga::fact::Json;
 use crate::transaction::saga::retry::Retry;
-use crate::transaction::saga::run::Scene;
 use crate::transaction::saga::state::Progress;
 
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use super::attempts::{Came, Job, Jobs};
+use super::batch::{Appended, Batch};
 use super::case::{Case, Wish, Word};
-use super::codec::Finished;
 use super::course::Stage;
 use super::engine::{Engine, now, remove};
 use super::writing::{append, finish, is_told, tell};
@@ -18,22 +18,6 @@ use crate::transaction::log::AppendError;
 use crate::transaction::saga::blueprint::Blueprint;
 use crate::transaction::saga::event::{Action, Event, Transition};
 use crate::transaction::saga::fact::{Fact, Reason};
-
-/// What follows once these facts are durable.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub(super) facts: Vec<Fact>,
-    actions: Vec<Action>,
-    /// Who waits for it, and what to say.
-    words: Vec<Word>,
-    /// When they were handed to the log, in milliseconds since 1970.
-    pub(super) at: u64,
-    /// What is remembered of the saga, if this ends it.
-    pub(super) finished: Option<Arc<Finished>>,
-}
-
-/// What came of an append.
-pub(super) type Appended = (Batch, Result<(), AppendError>);
 
 /// What the driver waited for.
 enum Next {

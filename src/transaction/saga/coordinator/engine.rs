@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::case::Case;
 use super::codec::Finished;
-use super::open::Options;
 use super::status::SagaEvent;
 use crate::transaction::health::Health;
 use crate::transaction::id::{CoordinatorId, Epoch, TransactionId};
@@ -25,6 +24,14 @@ use crate::transaction::saga::key::SagaKey;
 
 /// Definitions by name and version.
 pub(super) type Definitions = BTreeMap<(Arc<str>, u32), Arc<Blueprint>>;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) hint: u64,
+    pub(super) retention: Duration,
+    pub(super) retained_max: usize,
+    pub(super) sagas_max: usize,
+}
 
 /// The sagas of a log during one epoch.
 pub(super) struct Engine {

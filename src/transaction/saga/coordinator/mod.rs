@@ -1,6 +1,7 @@
 //! Runs sagas: performs what follows, and goes on after a restart.
 
 mod attempts;
+mod batch;
 mod case;
 mod codec;
 mod course;
@@ -41,8 +42,8 @@ use crate::transaction::log::{LogError, TransactionLog};
 use case::{Case, Driven, Live};
 use codec::{Created, Digest, encode_created};
 use course::{Course, Stage};
+use engine::Options;
 use engine::{Definitions, Engine};
-use open::Options;
 
 pub use case::Stranding;
 pub use handle::{OutputError, Outputs, SagaHandle, SagaLost, SagaOutcome};

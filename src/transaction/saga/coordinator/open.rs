@@ -6,21 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::engine::Definitions;
+use super::engine::{Definitions, Options};
 use super::{Sagas, supervisor};
 use crate::future::BoxFuture;
 use crate::transaction::log::TransactionLog;
 use crate::transaction::saga::blueprint::Blueprint;
 use crate::transaction::saga::definition::Definition;
 use crate::transaction::saga::error::OpenError;
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Options {
-    pub(super) hint: u64,
-    pub(super) retention: Duration,
-    pub(super) retained_max: usize,
-    pub(super) sagas_max: usize,
-}
 
 /// Sagas about to be opened: await it.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use crate::transaction::id::TransactionId;
 use crate::transaction::saga::blueprint::Blueprint;
 use crate::transaction::saga::fact::{Fact, ParkReason};
 use crate::transaction::saga::key::SagaKey;
-use crate::transaction::saga::shape::{Kind, Node};
+use crate::transaction::saga::kind::Kind;
+use crate::transaction::saga::shape::Node;
 use crate::transaction::saga::state::{Direction, Progress};
 
 /// Which sagas to list.

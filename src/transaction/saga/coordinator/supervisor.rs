@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::engine::Options;
 use super::engine::{Definitions, Engine};
-use super::open::Options;
 use super::recovery::{self, Lasting};
 use super::{Sagas, Shared};
 use crate::transaction::health::Health;

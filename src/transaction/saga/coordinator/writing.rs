@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::sleep;
 
+use super::batch::{Appended, Batch};
 use super::case::Case;
 use super::codec::{Finished, encode_facts, encode_finished};
-use super::driver::{Appended, Batch};
 use super::engine::Engine;
 use crate::transaction::log::{AppendError, Durability, RESERVATION_MAX, Record, RecordError};
 use crate::transaction::saga::blueprint::Blueprint;

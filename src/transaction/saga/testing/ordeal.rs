@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::transaction::saga::blueprint::{Blueprint, RunAction, RunCompensation, Work};
 use crate::transaction::saga::error::StepError;
+use crate::transaction::saga::kind::Kind;
 use crate::transaction::saga::retry::Retry;
-use crate::transaction::saga::shape::{Kind, Shape};
+use crate::transaction::saga::shape::Shape;
 
 /// What is done to the steps.
 #[derive(Clone, Debug)]

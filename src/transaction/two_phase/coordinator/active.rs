@@ -16,7 +16,8 @@ use crate::future::BoxFuture;
 use crate::transaction::id::{BranchId, TransactionId};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::Enlist;
-use crate::transaction::two_phase::event::{AbortReason, Action, Answer, Event, Refusal};
+use crate::transaction::two_phase::event::{Action, Answer, Event, Refusal};
+use crate::transaction::two_phase::phase::AbortReason;
 
 /// The most branches of a transaction: what names them has to fit into one record.
 pub const BRANCHES_MAX: u16 = 1024;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument;
 
 use super::engine::Engine;
 use super::options::pause;
@@ -16,6 +17,22 @@ use crate::transaction::two_phase::branch::ParkReason;
 use crate::transaction::two_phase::event::{Action, Answer, Event, and_then};
 use crate::transaction::two_phase::phase::Phase;
 use crate::transaction::two_phase::record::{Record, RecordKind};
+
+impl Engine {
+    /// What performs these actions, and what follows from them.
+    pub(super) fn driver(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        actions: Vec<Action>,
+    ) -> BoxFuture<'static, ()> {
+        let span = tracing::debug_span!("transaction", id = %run.id);
+        let driver = drive(Arc::clone(self), Arc::clone(run), actions);
+        if span.is_disabled() {
+            return Box::pin(driver);
+        }
+        Box::pin(driver.instrument(span))
+    }
+}
 
 /// Something that takes time.
 enum Job {

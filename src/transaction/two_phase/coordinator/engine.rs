@@ -10,11 +10,9 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use super::codec;
 use super::counters::{Counters, count};
-use super::driver::drive;
 use super::lately::Lately;
 use super::member::Member;
 use super::options::Options;
@@ -27,9 +25,8 @@ use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::Outcome;
 use crate::transaction::two_phase::book::Book;
 use crate::transaction::two_phase::branch::ParkReason;
-use crate::transaction::two_phase::event::{
-    AbortReason, Action, Answer, Event, Refusal, Resolution, and_then,
-};
+use crate::transaction::two_phase::event::{Action, Answer, Event, Refusal, Resolution, and_then};
+use crate::transaction::two_phase::phase::AbortReason;
 use crate::transaction::two_phase::phase::{Decision, Phase};
 use crate::transaction::two_phase::record::Record;
 use crate::transaction::two_phase::state::Transaction;
@@ -190,15 +187,6 @@ impl Engine {
             self.spawn(self.driver(run, actions));
         }
         None
-    }
-
-    fn driver(self: &Arc<Self>, run: &Arc<Run>, actions: Vec<Action>) -> BoxFuture<'static, ()> {
-        let span = tracing::debug_span!("transaction", id = %run.id);
-        let driver = drive(Arc::clone(self), Arc::clone(run), actions);
-        if span.is_disabled() {
-            return Box::pin(driver);
-        }
-        Box::pin(driver.instrument(span))
     }
 
     /// What performs these actions: somebody who does already, or else the future that is returned.

@@ -4,7 +4,8 @@ use crate::transaction::id::TransactionId;
 use crate::transaction::log::{AppendError, LogError, RecordError};
 use crate::transaction::name::ParticipantName;
 use crate::transaction::participant::{ParticipantError, ParticipantOpenError};
-use crate::transaction::two_phase::event::{AbortReason, Refusal};
+use crate::transaction::two_phase::event::Refusal;
+use crate::transaction::two_phase::phase::AbortReason;
 
 /// A coordinator that was not opened. No transaction was touched; the log's epoch may have been
 /// used up.

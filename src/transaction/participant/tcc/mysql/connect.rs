@@ -12,8 +12,7 @@ use crate::future::BoxFuture;
 use crate::tls::Tls;
 use crate::transaction::participant::ParticipantOpenError;
 use crate::transaction::participant::mysql::MysqlUnfit;
-use crate::transaction::participant::mysql::connect::{DATABASE, LIMITS, is_plain};
-use crate::transaction::participant::mysql::migrate::Series;
+use crate::transaction::participant::mysql::migrate::{DATABASE, LIMITS, is_plain};
 use crate::transaction::participant::mysql::pool::Pool;
 use crate::transaction::participant::mysql::way::Way;
 
@@ -23,15 +22,6 @@ const POOL_SIZE: usize = 4;
 
 /// Ten times what a busy server takes to write, and less than a user waits for.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-
-/// Beside those of participants, with versions of its own.
-pub(super) const TABLES: Series = Series {
-    prefix: "tcc",
-    versions: &[concat!(
-        include_str!("v1.sql"),
-        include_str!("../../mysql/fence.sql")
-    )],
-};
 
 /// Connects a barrier to `MariaDB` or `MySQL`; made by [`MysqlBarrier::connect`], and awaited.
 #[must_use = "nothing is connected before it is awaited"]

@@ -118,7 +118,7 @@ impl MysqlBarrier {
     /// # Cancel safety
     /// Safe: what was not done, the next one does.
     pub fn migrate(url: impl Into<String>) -> MigrateMysqlBarrier {
-        MigrateMysqlBarrier::new(url.into(), &connect::TABLES)
+        MigrateMysqlBarrier::new(url.into(), &rows::TABLES)
     }
 
     /// Lets a try through, which leaves a note for whoever confirms or cancels it: at most

@@ -2,16 +2,25 @@
 //! committed*, and wait for no lock for more than a second.
 
 use super::super::barrier::{Sight, Standing};
-use super::connect::TABLES;
 use super::text::{self, BEGUN, ENDED, LOCK, Mark, Text};
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch, TransactionId};
 use crate::transaction::participant::mysql::failure::{DUPLICATE_KEY, MysqlError};
 use crate::transaction::participant::mysql::fence::{RowKey, is_below};
 use crate::transaction::participant::mysql::fit::check_server;
+use crate::transaction::participant::mysql::migrate::Series;
 use crate::transaction::participant::mysql::pool::Pool;
 use crate::transaction::participant::mysql::way::Session;
 use crate::transaction::participant::mysql::xid;
 use crate::transaction::participant::{Opening, ParticipantError, ParticipantOpenError};
+
+/// Beside those of participants, with versions of its own.
+pub(super) const TABLES: Series = Series {
+    prefix: "tcc",
+    versions: &[concat!(
+        include_str!("v1.sql"),
+        include_str!("../../mysql/fence.sql")
+    )],
+};
 
 pub(super) struct Rows {
     text: Text,

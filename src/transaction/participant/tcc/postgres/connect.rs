@@ -5,9 +5,9 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 
 use super::PostgresBarrier;
-use super::rows::Rows;
+use super::rows::{MIGRATE, Rows, SCHEMA};
 use crate::future::BoxFuture;
-use crate::postgres::{Pool, Schema, Way, migration};
+use crate::postgres::{Pool, Way, migration};
 use crate::tls::Tls;
 use crate::transaction::participant::ParticipantOpenError;
 use crate::transaction::participant::postgres::failure::{no_way, unfit};
@@ -15,19 +15,6 @@ use crate::transaction::participant::postgres::failure::{no_way, unfit};
 /// Enough to keep a few processors of the server busy, and few enough for its usual hundred
 /// connections, most of which the service needs.
 const POOL_SIZE: usize = 4;
-
-/// Beside those of locks and of participants, with versions of its own.
-pub(super) const SCHEMA: Schema = Schema {
-    table: "tripod.tcc_migration",
-    versions: &[concat!(
-        include_str!("../../postgres/fence.sql"),
-        include_str!("v1.sql")
-    )],
-    words: &[("{prefix}", "tcc_"), ("{open}", "tcc_open")],
-};
-
-/// What they are migrated by.
-pub(super) const MIGRATE: &str = "PostgresBarrier::migrate";
 
 /// Connects a barrier to `PostgreSQL`; made by [`PostgresBarrier::connect`], and awaited.
 #[must_use = "nothing is connected before it is awaited"]

@@ -3,13 +3,25 @@
 use tokio_postgres::types::Type;
 
 use super::super::barrier::{Sight, Standing};
-use super::connect::{MIGRATE, SCHEMA};
-use crate::postgres::{Argument, Pool};
+use crate::postgres::{Argument, Pool, Schema};
 use crate::transaction::id::{BranchId, CoordinatorId, Epoch, TransactionId};
 use crate::transaction::participant::postgres::calls::Calls;
 use crate::transaction::participant::postgres::failure::Trouble;
 use crate::transaction::participant::postgres::text;
 use crate::transaction::participant::{Opening, ParticipantOpenError};
+
+/// Beside those of locks and of participants, with versions of its own.
+pub(super) const SCHEMA: Schema = Schema {
+    table: "tripod.tcc_migration",
+    versions: &[concat!(
+        include_str!("../../postgres/fence.sql"),
+        include_str!("v1.sql")
+    )],
+    words: &[("{prefix}", "tcc_"), ("{open}", "tcc_open")],
+};
+
+/// What they are migrated by.
+pub(super) const MIGRATE: &str = "PostgresBarrier::migrate";
 
 /// Branches whose rows are dropped in one transaction: some milliseconds' worth.
 const FORGOTTEN_TOGETHER: u32 = 500;
