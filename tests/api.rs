@@ -42,7 +42,7 @@ use tripod::transaction::saga::{
 use tripod::transaction::two_phase::{
     ActiveTransaction, BeginError, Coordinator, EnlistError, OpenError, ResolveError, RetireError,
 };
-use tripod::transaction::{BranchIdError, ParticipantNameError, saga};
+use tripod::transaction::{BranchIdError, ParticipantNameError, TransactionIdError, saga};
 
 fn handle<T: Clone + Send + Sync + Unpin + 'static>() {}
 
@@ -180,6 +180,8 @@ fn every_error_is_one_that_others_can_box() {
     error::<ParticipantOpenError>();
     error::<ParticipantNameError>();
     error::<BranchIdError>();
+    error::<TransactionIdError>();
+    error::<tripod::transaction::two_phase::Refusal>();
     error::<BeginError>();
     error::<EnlistError>();
     error::<OpenError>();

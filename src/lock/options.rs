@@ -12,6 +12,7 @@ const TTL_DEFAULT: Duration = Duration::from_secs(30);
 
 /// How long an acquisition waits in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wait {
     /// Until it is granted.
     #[default]

@@ -69,6 +69,16 @@ impl fmt::Display for Epoch {
 
 /// A transaction: its coordinator, the epoch in which it began, and its number there. Never used
 /// again. Ordered by coordinator, then by age.
+///
+/// ```
+/// use tripod::transaction::{CoordinatorId, Epoch, TransactionId};
+///
+/// let epoch = Epoch::new(3).ok_or("no epoch is 0")?;
+/// let id = TransactionId::new(CoordinatorId::from_u128(7), epoch, 17);
+/// assert_eq!(id.to_string().parse(), Ok(id)); // as an operator reads it in a log, and gives it back
+/// assert!(format!("{id}_0").parse::<TransactionId>().is_err()); // that is a branch's
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId {
     coordinator: CoordinatorId,
@@ -165,27 +175,46 @@ impl fmt::Debug for BranchId {
     }
 }
 
+impl FromStr for TransactionId {
+    type Err = TransactionIdError;
+
+    /// Reads what [`Display`](fmt::Display) writes, and nothing else.
+    fn from_str(text: &str) -> Result<Self, TransactionIdError> {
+        let mut parts = text.splitn(3, '_');
+        let mut part = || parts.next().ok_or(TransactionIdError);
+        let coordinator = u128::from_str_radix(part()?, 16).map_err(|_| TransactionIdError)?;
+        let epoch = u64::from_str_radix(part()?, 16).map_err(|_| TransactionIdError)?;
+        let sequence = u64::from_str_radix(part()?, 16).map_err(|_| TransactionIdError)?;
+        let epoch = Epoch::new(epoch).ok_or(TransactionIdError)?;
+        let transaction = Self::new(CoordinatorId::from_u128(coordinator), epoch, sequence);
+        // Digits have several spellings; an id has one.
+        if transaction.to_string() != text {
+            return Err(TransactionIdError);
+        }
+        Ok(transaction)
+    }
+}
+
 impl FromStr for BranchId {
     type Err = BranchIdError;
 
     /// Reads what [`Display`](fmt::Display) writes, and nothing else.
     fn from_str(text: &str) -> Result<Self, BranchIdError> {
-        let mut parts = text.split('_');
-        let mut part = || parts.next().ok_or(BranchIdError);
-        let coordinator = u128::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
-        let epoch = u64::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
-        let sequence = u64::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
-        let number = u16::from_str_radix(part()?, 16).map_err(|_| BranchIdError)?;
-        let epoch = Epoch::new(epoch).ok_or(BranchIdError)?;
-        let coordinator = CoordinatorId::from_u128(coordinator);
-        let branch = Self::new(TransactionId::new(coordinator, epoch, sequence), number);
-        // Digits have several spellings; an id has one.
+        let (transaction, number) = text.rsplit_once('_').ok_or(BranchIdError)?;
+        let transaction = transaction.parse().map_err(|_| BranchIdError)?;
+        let number = u16::from_str_radix(number, 16).map_err(|_| BranchIdError)?;
+        let branch = Self::new(transaction, number);
         if branch.to_string() != text {
             return Err(BranchIdError);
         }
         Ok(branch)
     }
 }
+
+/// Not the text of a transaction's id. Nothing was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a transaction's id")]
+pub struct TransactionIdError;
 
 /// Not the text of a branch's id. Nothing was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

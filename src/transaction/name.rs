@@ -13,14 +13,14 @@ pub struct ParticipantName(Arc<str>);
 
 impl ParticipantName {
     /// Bytes in the longest name.
-    pub const LENGTH_MAX: usize = 64;
+    pub const LEN_MAX: usize = 64;
 
     /// This name.
     ///
     /// # Errors
     /// [`ParticipantNameError`] for one that is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self, ParticipantNameError> {
-        if !is_plain(name, Self::LENGTH_MAX) {
+        if !is_plain(name, Self::LEN_MAX) {
             return Err(ParticipantNameError);
         }
         Ok(Self(name.into()))

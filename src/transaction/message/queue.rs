@@ -12,7 +12,7 @@ pub struct QueueName(Arc<str>);
 
 impl QueueName {
     /// Bytes in the longest name.
-    pub const LENGTH_MAX: usize = 100;
+    pub const LEN_MAX: usize = 100;
 
     /// This name.
     ///
@@ -20,7 +20,7 @@ impl QueueName {
     /// [`QueueNameError`] for one that is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self, QueueNameError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if name.is_empty() || name.len() > Self::LENGTH_MAX || !name.bytes().all(plain) {
+        if name.is_empty() || name.len() > Self::LEN_MAX || !name.bytes().all(plain) {
             return Err(QueueNameError);
         }
         Ok(Self(name.into()))

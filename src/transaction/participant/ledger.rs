@@ -57,6 +57,7 @@ pub enum Reply {
 /// was restored from a backup. Nothing may be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("coordinator {coordinator} was seen in epoch {seen}, and is now opened in {opened}")]
+#[non_exhaustive]
 pub struct StaleLog {
     /// Whose log it is.
     pub coordinator: CoordinatorId,
@@ -64,6 +65,18 @@ pub struct StaleLog {
     pub seen: Epoch,
     /// The epoch that is refused.
     pub opened: Epoch,
+}
+
+impl StaleLog {
+    /// A log of this coordinator, `opened` at an epoch not above the highest `seen`.
+    #[must_use]
+    pub fn new(coordinator: CoordinatorId, seen: Epoch, opened: Epoch) -> Self {
+        Self {
+            coordinator,
+            seen,
+            opened,
+        }
+    }
 }
 
 /// The branch can never work: it is settled, below the watermark, or of an epoch before the highest

@@ -117,6 +117,7 @@ pub enum Refusal {
 /// What follows from an event, in this order: facts to be noted, then things to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Transition {
     /// To be made durable, in their order, before anything is done.
     pub facts: Vec<Fact>,

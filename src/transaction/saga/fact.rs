@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 /// Something that is so, and was written before anything followed from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Fact {
     /// An action is about to be run, for the so-many-th time.
     Began {
@@ -69,6 +70,7 @@ pub enum Fact {
 
 /// Why everything is compensated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// The action of this step has failed.
     Failed {

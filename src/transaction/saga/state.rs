@@ -55,6 +55,7 @@ impl StepState {
 
 /// How far a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Progress {
     /// Its turn has not come.
     Waiting,

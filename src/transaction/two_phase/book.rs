@@ -44,6 +44,7 @@ pub enum Entry {
 /// What replay has found.
 #[derive(Debug)]
 #[must_use = "what is in doubt waits for these actions"]
+#[non_exhaustive]
 pub struct Recovered {
     /// The book to go on with.
     pub book: Book,

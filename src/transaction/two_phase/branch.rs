@@ -55,6 +55,7 @@ impl Branch {
 
 /// How far a branch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Progress {
     /// It may not work yet: its record is not durable.
     Enlisting,

@@ -68,6 +68,7 @@ pub enum Event {
 
 /// An operator's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Resolution {
     /// Abort what is not decided.
     Abort,
@@ -133,24 +134,30 @@ pub enum Answer {
 }
 
 /// Why something that was asked for cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// There are as many branches as there can be.
+    #[error("the transaction has as many branches as it can have")]
     Full,
     /// It has been aborted.
+    #[error("the transaction has been aborted")]
     Aborted,
     /// The decision has been made, or may have been.
+    #[error("the transaction is decided, or may be")]
     TooLate,
     /// There is no decision beside which to record what a branch did.
+    #[error("the transaction is not decided")]
     Undecided,
     /// The branch is done, or its record is under way, or there is none of this number.
+    #[error("the transaction has no such branch that is not done")]
     Done,
 }
 
 /// An event that cannot happen in this state: a bug, or a damaged log. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{event} cannot happen to transaction {transaction}, which is {phase}")]
+#[non_exhaustive]
 pub struct Impossible {
     /// Whose.
     pub transaction: TransactionId,

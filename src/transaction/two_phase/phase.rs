@@ -8,6 +8,7 @@ use crate::transaction::participant::Outcome;
 
 /// How far a transaction is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Phase {
     /// Branches are enlisted, and work. While a log is replayed: nothing is decided so far.
     Working,
@@ -112,4 +113,23 @@ pub enum AbortReason {
     Presumed,
     /// A record says so; why is not remembered.
     Logged,
+}
+
+/// In words, without those of a participant: they may quote data.
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("it was asked for"),
+            Self::Dropped => f.write_str("it was dropped before the decision"),
+            Self::Deadline => f.write_str("a deadline passed"),
+            Self::No { branch, .. } => write!(f, "branch {branch} voted no"),
+            Self::Unknown { branch } => write!(f, "branch {branch} gave no vote to rely on"),
+            Self::Unfinished { branch } => write!(f, "branch {branch} was not enlisted"),
+            Self::OnePhase => f.write_str("its only branch aborted"),
+            Self::Log => f.write_str("the log did not take a record"),
+            Self::Operator => f.write_str("an operator decided so"),
+            Self::Presumed => f.write_str("no record says otherwise"),
+            Self::Logged => f.write_str("a record says so"),
+        }
+    }
 }

@@ -67,6 +67,7 @@ pub struct Deed {
 /// Which record of a transaction: each is appended once at most while a log is open, but for
 /// [`Resolved`](Self::Resolved) after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum RecordKind {
     /// [`Record::Enlisted`] of this branch.
     Enlisted(u16),

@@ -16,11 +16,7 @@ async fn a_stale_log_is_refused() {
     // The same opening may say so again.
     scene.shop.open(scene.opening(1)).await.unwrap();
     let copy = Opening::new(scene.coordinator, epoch(1), u128::MAX);
-    let refused = StaleLog {
-        coordinator: scene.coordinator,
-        seen: epoch(1),
-        opened: epoch(1),
-    };
+    let refused = StaleLog::new(scene.coordinator, epoch(1), epoch(1));
     assert_eq!(stale(copy).await, refused);
     let last = u64::MAX;
     scene.shop.open(scene.opening(last)).await.unwrap();

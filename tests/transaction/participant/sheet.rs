@@ -194,11 +194,11 @@ impl BlockingParticipant for Sheet {
         let mut state = self.state.lock().unwrap();
         let (coordinator, epoch) = (opening.coordinator(), opening.epoch());
         if self.fault == Some(Fault::RefusesItsOwnOpening) && state.opened == Some(opening) {
-            return Err(ParticipantOpenError::Stale(StaleLog {
+            return Err(ParticipantOpenError::Stale(StaleLog::new(
                 coordinator,
-                seen: epoch,
-                opened: epoch,
-            }));
+                epoch,
+                epoch,
+            )));
         }
         state.opened = Some(opening);
         let opened = state.ledger.open(coordinator, epoch, opening.nonce());

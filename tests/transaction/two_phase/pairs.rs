@@ -276,6 +276,7 @@ fn phase_name(before: &Transaction) -> &'static str {
         Phase::Settling(_) => "settling",
         Phase::Ending(_) => "ending",
         Phase::Ended(_) => "ended",
+        other => unreachable!("no row for {other:?}"),
     }
 }
 
@@ -295,6 +296,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::Park { .. } => "park",
         Event::Resolve(Resolution::Abort) => "abort",
         Event::Resolve(Resolution::Did { .. }) => "resolve",
+        Event::Resolve(other) => unreachable!("no column for {other:?}"),
         Event::Durable(record) => match record.kind() {
             RecordKind::Enlisted(_) => "enlisted",
             RecordKind::Committed => "committed",
@@ -302,6 +304,7 @@ fn event_name(event: &Event) -> &'static str {
             RecordKind::Heuristic(_) => "heuristic",
             RecordKind::Resolved(_) => "resolved",
             RecordKind::Ended => "end",
+            other => unreachable!("no column for {other:?}"),
         },
         Event::NotWritten(_) | Event::Failed(_) => "missed",
         Event::Recover => "recover",

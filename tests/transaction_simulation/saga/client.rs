@@ -260,6 +260,7 @@ impl World {
                     Reason::Doubtful { .. } => Count::CompensatedDoubtful,
                     Reason::Cancelled => Count::CompensatedCancelled,
                     Reason::Deadline => Count::CompensatedDeadline,
+                    other => unreachable!("nobody counts {other:?}"),
                 });
                 Told::Compensated
             }

@@ -50,6 +50,7 @@ pub fn is_not_silent(world: &World, status: &SagaStatus) {
         | Progress::Failed
         | Progress::Doubtful
         | Progress::Compensated => false,
+        other => unreachable!("nobody judges {other:?}"),
     });
     if !over && !goes_on && status.stranding.is_none() {
         world.wrong(format!(

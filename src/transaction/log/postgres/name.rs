@@ -13,14 +13,14 @@ pub struct LogName(Arc<str>);
 
 impl LogName {
     /// Bytes in the longest name.
-    pub const LENGTH_MAX: usize = 64;
+    pub const LEN_MAX: usize = 64;
 
     /// This name.
     ///
     /// # Errors
     /// [`LogNameError`] for one that is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self, LogNameError> {
-        if !is_plain(name, Self::LENGTH_MAX) {
+        if !is_plain(name, Self::LEN_MAX) {
             return Err(LogNameError);
         }
         Ok(Self(name.into()))

@@ -24,7 +24,7 @@ struct Rows {
 
 impl MemoryInbox {
     /// Messages that are remembered; the oldest is forgotten for one more.
-    pub const LENGTH_MAX: usize = 100_000;
+    pub const LEN_MAX: usize = 100_000;
 
     /// One that has seen nothing.
     #[must_use]
@@ -50,7 +50,7 @@ impl MemoryInbox {
             None => {}
         }
         let reply = effect();
-        if rows.by_age.len() >= Self::LENGTH_MAX
+        if rows.by_age.len() >= Self::LEN_MAX
             && let Some(oldest) = rows.by_age.pop_front()
         {
             rows.by_key.remove(&oldest);

@@ -88,6 +88,7 @@ pub enum Standing {
 
 /// What is to be seen of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Sight {
     /// How far it is.
     pub standing: Standing,
@@ -95,6 +96,19 @@ pub struct Sight {
     pub is_over: bool,
     /// Whether its coordinator was opened in a later epoch.
     pub is_fenced: bool,
+}
+
+impl Sight {
+    /// What is to be seen of a branch whose transaction is above the watermark, and whose coordinator
+    /// was not opened in a later epoch.
+    #[must_use]
+    pub fn new(standing: Standing) -> Self {
+        Self {
+            standing,
+            is_over: false,
+            is_fenced: false,
+        }
+    }
 }
 
 /// What the barrier says to a try, a confirm or a cancel that it does not refuse.

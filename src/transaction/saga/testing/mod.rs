@@ -81,6 +81,7 @@ pub struct Report {
 /// A run that did not come out well.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{run}: {flaw}")]
+#[non_exhaustive]
 pub struct Flaw {
     /// Which run: what was done to which step.
     pub run: String,

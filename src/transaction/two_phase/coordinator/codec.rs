@@ -21,7 +21,7 @@ const RESOLVED: u8 = 5;
 const PARTICIPANT: &[u8] = b"participant/";
 
 /// The most that one branch adds to a decision's record: number, mark, name's length and name.
-const BRANCH_LEN_MAX: usize = 2 + 1 + 1 + ParticipantName::LENGTH_MAX;
+const BRANCH_LEN_MAX: usize = 2 + 1 + 1 + ParticipantName::LEN_MAX;
 
 /// A decision's record without its branches.
 const DECISION_LEN: usize = 1 + 1 + 2;

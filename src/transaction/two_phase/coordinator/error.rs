@@ -80,7 +80,7 @@ pub enum EnlistError {
     #[error("the log has no room for another branch")]
     Log(#[source] AppendError),
     /// The transaction has been aborted.
-    #[error("the transaction has been aborted")]
+    #[error("the transaction has been aborted: {0}")]
     Aborted(AbortReason),
     /// The participant did not begin the branch. The transaction has been aborted.
     #[error("the participant did not begin a branch")]
@@ -95,7 +95,7 @@ pub enum ResolveError {
     #[error("transaction {0} is not known here")]
     Unknown(TransactionId),
     /// The transaction is too far, or not far enough.
-    #[error("this cannot be resolved as the transaction is")]
+    #[error(transparent)]
     Refused(Refusal),
     /// The word is not durable, as far as is known: the log has no room, or has failed, or the
     /// coordinator ends. Say it again.
