@@ -20,6 +20,7 @@ mod metrics;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod ring;
+mod text;
 #[cfg(any(
     feature = "etcd",
     feature = "mysql",

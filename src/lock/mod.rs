@@ -180,7 +180,7 @@ pub use fence::{
 pub use guard::LockGuard;
 pub use lease::{Lease, TTL_MAX, TTL_MIN};
 pub use locks::Locks;
-pub use name::{HolderId, LockName, NameError};
+pub use name::{HolderId, HolderIdError, LockName, NameError};
 pub use options::Wait;
 pub use queue::{Family, Mode, Permits, PermitsError, Verdict, Waiter, heirs, judge};
 pub use set::{All, LockSet};

@@ -2,7 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use crate::text::checked_text;
 
 /// The name of a lock: 1 to 200 bytes of UTF-8 without control characters.
 ///
@@ -40,31 +43,11 @@ impl LockName {
     }
 }
 
-impl fmt::Debug for LockName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+checked_text!(LockName, NameError);
 
 impl fmt::Display for LockName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-impl TryFrom<&str> for LockName {
-    type Error = NameError;
-
-    fn try_from(name: &str) -> Result<Self, NameError> {
-        Self::new(name)
-    }
-}
-
-impl TryFrom<String> for LockName {
-    type Error = NameError;
-
-    fn try_from(name: String) -> Result<Self, NameError> {
-        Self::new(name)
     }
 }
 
@@ -115,11 +98,28 @@ impl fmt::Display for HolderId {
     }
 }
 
+impl FromStr for HolderId {
+    type Err = HolderIdError;
+
+    /// Reads what [`Display`](fmt::Display) writes, and nothing else.
+    fn from_str(text: &str) -> Result<Self, HolderIdError> {
+        let id = u128::from_str_radix(text, 16).map(Self);
+        id.ok()
+            .filter(|id| id.to_string() == text)
+            .ok_or(HolderIdError)
+    }
+}
+
 impl fmt::Debug for HolderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// Not the text of a holder's id. Nothing was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a holder's id")]
+pub struct HolderIdError;
 
 /// A string that cannot name a lock. Nothing was created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

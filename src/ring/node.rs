@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text::checked_text;
+
 /// The stable name of a node: 1 byte to 1 MiB of UTF-8.
 ///
 /// Placement hashes these bytes and nothing else, so the same ids give the same ring in every
@@ -38,11 +40,7 @@ impl NodeId {
     }
 }
 
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+checked_text!(NodeId, NodeIdError);
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,31 +48,9 @@ impl fmt::Display for NodeId {
     }
 }
 
-impl AsRef<str> for NodeId {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Borrow<str> for NodeId {
     fn borrow(&self) -> &str {
         &self.0
-    }
-}
-
-impl TryFrom<&str> for NodeId {
-    type Error = NodeIdError;
-
-    fn try_from(id: &str) -> Result<Self, NodeIdError> {
-        Self::new(id)
-    }
-}
-
-impl TryFrom<String> for NodeId {
-    type Error = NodeIdError;
-
-    fn try_from(id: String) -> Result<Self, NodeIdError> {
-        Self::new(id)
     }
 }
 

@@ -175,6 +175,17 @@ impl fmt::Debug for BranchId {
     }
 }
 
+impl FromStr for CoordinatorId {
+    type Err = CoordinatorIdError;
+
+    /// Reads what [`Display`](fmt::Display) writes, and nothing else.
+    fn from_str(text: &str) -> Result<Self, CoordinatorIdError> {
+        let id = u128::from_str_radix(text, 16).map(Self);
+        let exact = id.ok().filter(|id| id.to_string() == text);
+        exact.ok_or(CoordinatorIdError)
+    }
+}
+
 impl FromStr for TransactionId {
     type Err = TransactionIdError;
 
@@ -182,11 +193,11 @@ impl FromStr for TransactionId {
     fn from_str(text: &str) -> Result<Self, TransactionIdError> {
         let mut parts = text.splitn(3, '_');
         let mut part = || parts.next().ok_or(TransactionIdError);
-        let coordinator = u128::from_str_radix(part()?, 16).map_err(|_| TransactionIdError)?;
+        let coordinator = part()?.parse().map_err(|_| TransactionIdError)?;
         let epoch = u64::from_str_radix(part()?, 16).map_err(|_| TransactionIdError)?;
         let sequence = u64::from_str_radix(part()?, 16).map_err(|_| TransactionIdError)?;
         let epoch = Epoch::new(epoch).ok_or(TransactionIdError)?;
-        let transaction = Self::new(CoordinatorId::from_u128(coordinator), epoch, sequence);
+        let transaction = Self::new(coordinator, epoch, sequence);
         // Digits have several spellings; an id has one.
         if transaction.to_string() != text {
             return Err(TransactionIdError);
@@ -210,6 +221,11 @@ impl FromStr for BranchId {
         Ok(branch)
     }
 }
+
+/// Not the text of a coordinator's id. Nothing was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a coordinator's id")]
+pub struct CoordinatorIdError;
 
 /// Not the text of a transaction's id. Nothing was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

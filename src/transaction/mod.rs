@@ -132,5 +132,8 @@ mod postgres;
 pub mod saga;
 pub mod two_phase;
 
-pub use id::{BranchId, BranchIdError, CoordinatorId, Epoch, TransactionId, TransactionIdError};
+pub use id::{
+    BranchId, BranchIdError, CoordinatorId, CoordinatorIdError, Epoch, TransactionId,
+    TransactionIdError,
+};
 pub use name::{ParticipantName, ParticipantNameError};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text::checked_text;
+
 /// A participant, as its coordinator knows it for as long as their logs and rows live: recovery
 /// finds it by this name.
 ///
@@ -33,15 +35,11 @@ impl ParticipantName {
     }
 }
 
+checked_text!(ParticipantName, ParticipantNameError);
+
 impl fmt::Display for ParticipantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ParticipantName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 

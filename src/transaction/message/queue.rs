@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text::checked_text;
+use crate::transaction::name::is_plain;
+
 /// A queue, as everybody knows it who sends to it or receives from it.
 ///
 /// From 1 to 100 of `A` to `Z`, `a` to `z`, `0` to `9`, `_`, `-` and `.`: what any store and log
@@ -19,8 +22,7 @@ impl QueueName {
     /// # Errors
     /// [`QueueNameError`] for one that is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self, QueueNameError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if name.is_empty() || name.len() > Self::LEN_MAX || !name.bytes().all(plain) {
+        if !is_plain(name, Self::LEN_MAX) {
             return Err(QueueNameError);
         }
         Ok(Self(name.into()))
@@ -33,15 +35,11 @@ impl QueueName {
     }
 }
 
+checked_text!(QueueName, QueueNameError);
+
 impl fmt::Display for QueueName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for QueueName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text::checked_text;
 use crate::transaction::log::{RecordError, Subject, SubjectKey};
 
 /// What a caller calls a saga: the number of an order, the id of a request. Whoever starts a saga
@@ -47,22 +48,11 @@ impl SagaKey {
     }
 }
 
-impl TryFrom<&str> for SagaKey {
-    type Error = SagaKeyError;
+checked_text!(SagaKey, SagaKeyError);
 
-    fn try_from(key: &str) -> Result<Self, SagaKeyError> {
-        Self::new(key)
-    }
-}
-
+/// Control characters are escaped: a key may have any, and a log's line may not.
 impl fmt::Display for SagaKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.escape_debug())
-    }
-}
-
-impl fmt::Debug for SagaKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
     }
 }

@@ -62,6 +62,8 @@ mod metrics;
 #[cfg(feature = "postgres")]
 #[path = "../../../src/postgres/mod.rs"]
 mod postgres;
+#[path = "../../../src/text.rs"]
+mod text;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
 #[path = "../../../src/tls.rs"]
 mod tls;

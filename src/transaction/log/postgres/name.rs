@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text::checked_text;
 use crate::transaction::name::is_plain;
 
 /// A log among those of a database.
@@ -33,15 +34,11 @@ impl LogName {
     }
 }
 
+checked_text!(LogName, LogNameError);
+
 impl fmt::Display for LogName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for LogName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 
