@@ -167,7 +167,11 @@ fn uncontended(c: &mut Criterion, runtime: &Runtime) {
             locks.flush().await.unwrap();
         }
     });
-    bench(&mut group, runtime, "acquire_all_3", |times| {
+    sets(&mut group, runtime);
+}
+
+fn sets(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime) {
+    bench(group, runtime, "acquire_all_3", |times| {
         let (locks, names) = (locks(), [name(1), name(2), name(3)]);
         async move {
             for _ in 0..times {

@@ -89,8 +89,10 @@ for optional in crc32fast etcd-client md-5 metrics mysql_async redis tokio-postg
     fi
 done
 
+target=$(cargo metadata --locked --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
+packages=$target/package
+
 step "the package: small, without tests, and builds from its own archive"
-packages=$(cargo metadata --locked --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)/package
 rm -rf "$packages"/tripod-*
 cargo package --locked --no-verify --allow-dirty --quiet
 size=$(stat -c %s "$packages"/tripod-*.crate)
@@ -102,22 +104,36 @@ if tar tzf "$packages"/tripod-*.crate | grep -E '^[^/]*/(tests|benches)/'; then
 fi
 # As new: what is in an archive has one age, and cargo goes by that.
 tar xzmf "$packages"/tripod-*.crate -C "$packages"
-(cd "$packages"/tripod-*/ && cargo check --locked --target-dir "$packages/..")
+(cd "$packages"/tripod-*/ && cargo check --locked --all-features --lib --examples --target-dir "$target")
+
+# After a change to what Cargo.toml needs, written anew in such a directory by
+# `RUSTC_BOOTSTRAP=1 cargo update -Zdirect-minimal-versions`.
+step "the library builds with the least versions that Cargo.toml allows"
+least=$target/least
+rm -rf "$least/src"
+mkdir -p "$least"
+cp -r src README.md "$least"
+cp tests/least.lock "$least/Cargo.lock"
+sed '/^\[dev-dependencies\]/,/^\[features\]/{/^\[features\]/!d}; /^\[\[/,/^$/d' Cargo.toml >"$least/Cargo.toml"
+cargo check --locked --all-features --manifest-path "$least/Cargo.toml" --target-dir "$least/target"
 
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
 all() { cargo test --locked --no-fail-fast --all-features "$@"; }
-step "benches compile"
+step "benches compile, those beside peers too"
 cargo build --locked --all-features --benches
+cargo check --locked --manifest-path benches/peers/Cargo.toml
 step "tests compile"
 all --no-run
 
 # Waits for processes and servers most of the time: it runs beside the others.
 beside=transaction_crashes
+# Three minutes in which members are killed and paused, with the machine to themselves.
+alone=transaction_failover
 # What takes long: below, optimised.
 long="simulation transaction_core transaction_simulation"
-apart=$(printf '%s\n' $beside $long)
+apart=$(printf '%s\n' $beside $alone $long)
 tests=$(ls tests/*.rs | sed 's|.*/\(.*\)\.rs|\1|'; sed -n '/^\[\[test\]\]/,/^$/s/^name = "\(.*\)"/\1/p' Cargo.toml)
 output=$(mktemp)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$output"' EXIT
@@ -130,6 +146,8 @@ all --lib $(grep -vxF "$apart" <<<"$tests" | sed 's/^/--test /')
 step "tests: all features, $beside"
 wait $! || { cat "$output"; exit 1; }
 cat "$output"
+step "tests: all features, $alone"
+TRIPOD_SECONDS=180 all --test $alone
 step "documentation's examples: default features, all features"
 cargo test --locked --doc
 all --doc

@@ -4,8 +4,9 @@
 //! it last looked, or to the release, the loss or the crash, whichever is first. Where a release
 //! was answered with `true`, it goes on to the step that released: nobody else can have held until
 //! then. (Unless that step ended a later grant of the same id, which a late duplicate of `enqueue`
-//! had entered anew once the first was over; stores compare ids only, and cannot tell.) Two beliefs may overlap where an operator took the lock away by force, from then on; but
-//! only until the store has told so.
+//! had entered anew once the first was over; stores compare ids only, and cannot tell.) Two beliefs
+//! may overlap where an operator took the lock away by force, from then on; but only until the
+//! store has told so.
 
 use std::collections::HashMap;
 
@@ -51,8 +52,6 @@ pub fn check(trace: &Trace, history: &History) -> Vec<String> {
                     wrong.push(format!("#{at}: granted when it is lost already"));
                 }
                 let grant = history.grant(name, pass);
-                let forced = grant.and_then(|grant| grant.forced);
-                let told = grant.and_then(|grant| told.get(&grant.who).copied());
                 beliefs.push(Interval {
                     name,
                     mode,
@@ -61,8 +60,8 @@ pub fn check(trace: &Trace, history: &History) -> Vec<String> {
                     from: record.at,
                     until,
                     end: usize::MAX,
-                    forced: forced.unwrap_or(usize::MAX),
-                    told,
+                    forced: grant.and_then(|it| it.forced).unwrap_or(usize::MAX),
+                    told: grant.and_then(|it| told.get(&it.who).copied()),
                     lost: false,
                 });
             }

@@ -55,19 +55,41 @@ async fn tell(world: &Arc<World>, mut random: Random) {
         let past = Node::new(world.nodes.len(), "past", true);
         world.past.set(Arc::new(past)).unwrap();
     }
-    let latest = Arc::<AtomicU64>::default();
     let mut weather = JoinSet::new();
     for number in 0..random.below(6) {
         weather.spawn(storm(Arc::clone(world), random.fork(20 + number)));
     }
+    let past = lives(world, &mut random, &place).await;
+    weather.shutdown().await;
+    world.calm();
+    for node in &world.nodes {
+        node.reach();
+        node.allow();
+    }
+    come_to_an_end(world, &place, past, &foreign).await;
+}
+
+/// What the lives of a story have left.
+struct Past {
+    lives: u64,
+    latest: Arc<AtomicU64>,
+    zombies: Vec<Life>,
+    /// Of the log, of an earlier life.
+    copy: Option<Disk>,
+    /// The last one, if it goes on.
+    last: Option<Life>,
+}
+
+async fn lives(world: &Arc<World>, random: &mut Random, place: &Place) -> Past {
+    let latest = Arc::<AtomicU64>::default();
     let mut zombies = Vec::new();
     let mut copy = None;
     let mut last = None;
     let lives = random.within(1, 3);
     for number in 0..lives {
-        let plan = Plan::draw(&mut random, &Moment::TWO_PHASE);
-        let mut life = Life::start(world, number, &place, &latest, &plan);
-        life.serve(&mut random, plan.full).await;
+        let plan = Plan::draw(random, &Moment::TWO_PHASE);
+        let mut life = Life::start(world, number, place, &latest, &plan);
+        life.serve(random, plan.full).await;
         let dead = life.process.is_dead();
         let shared = matches!(place, Place::Shared(_));
         if !dead && number + 1 == lives && random.chance(400) {
@@ -91,9 +113,9 @@ async fn tell(world: &Arc<World>, mut random: Random) {
             }
             _ => {}
         }
-        let loss = loss(&mut random);
+        let loss = loss(random);
         life.end(loss).await;
-        match &place {
+        match place {
             // A copy of what may yet be lost is not of the past.
             Place::File(disk) if copy.is_none() && loss != Loss::Nothing && random.chance(300) => {
                 copy = Some(disk.fork());
@@ -102,22 +124,26 @@ async fn tell(world: &Arc<World>, mut random: Random) {
             Place::File(_) | Place::Shared(_) => {}
         }
     }
-    weather.shutdown().await;
-    world.calm();
-    for node in &world.nodes {
-        node.reach();
-        node.allow();
+    Past {
+        lives,
+        latest,
+        zombies,
+        copy,
+        last,
     }
-    for zombie in zombies {
+}
+
+async fn come_to_an_end(world: &Arc<World>, place: &Place, past: Past, foreign: &Foreign) {
+    for zombie in past.zombies {
         zombie.process.die(world, "as a zombie");
         zombie.end(Loss::Nothing).await;
     }
-    let mut life = match last {
+    let mut life = match past.last {
         Some(life) => {
             life.keeps_its_log().await;
             life
         }
-        None => Life::start(world, lives, &place, &latest, &Plan::default()),
+        None => Life::start(world, past.lives, place, &past.latest, &Plan::default()),
     };
     life.heal();
     if life.coordinators.is_empty() {
@@ -125,14 +151,14 @@ async fn tell(world: &Arc<World>, mut random: Random) {
     }
     judge::comes_to_an_end(&life).await;
     // A participant that takes every epoch takes this one too.
-    if let Some(copy) = copy.filter(|_| !world.has(Flaw::EpochsComeAgain)) {
+    if let Some(copy) = past.copy.filter(|_| !world.has(Flaw::EpochsComeAgain)) {
         copy.heal();
         is_refused(world, copy).await;
     }
     life.end(Loss::Nothing).await;
     sleep(ms(1)).await;
-    judge::all_is_well(world, &foreign).await;
-    if let Place::File(disk) = &place {
+    judge::all_is_well(world, foreign).await;
+    if let Place::File(disk) = place {
         is_small(world, disk);
     }
 }

@@ -224,6 +224,11 @@ async fn main() {
             steno.client.shutdown().await;
         }
     }
+    compare(times);
+    let _ = std::fs::remove_dir_all(&directory);
+}
+
+fn compare(times: [(&str, Vec<Duration>); 6]) {
     let medians = times.map(|(name, mut times)| {
         times.sort();
         (name, times[ROUNDS / 2])
@@ -245,5 +250,4 @@ async fn main() {
         "64 at once, durable: {:.1} times as many as steno in memory (target: 1)",
         ratio(2, 4)
     );
-    let _ = std::fs::remove_dir_all(&directory);
 }

@@ -14,18 +14,22 @@ use super::{Flaw, crash, mischief};
 use crate::two_phase::coordinator;
 
 pub(super) fn flaws_in_recovery() -> Vec<Flaw> {
-    let flaw = |what, law, faults, rules: Rules| Flaw {
+    let mut flaws = flaws_in_the_log();
+    flaws.extend(flaws_in_scans());
+    flaws
+}
+
+fn flaw(what: &'static str, law: &'static str, faults: Faults, rules: Rules) -> Flaw {
+    Flaw {
         what,
         law,
         rules,
         config: config(&TWO, faults),
-    };
-    let twice = Faults {
-        crashes: 2,
-        ..NO_FAULTS
-    };
+    }
+}
+
+fn flaws_in_the_log() -> Vec<Flaw> {
     let recover = |recover: fn(Epoch, Vec<Entry>) -> Recovered| Rules { recover, ..REAL };
-    let adopt = |adopt: fn(&Book, BranchId) -> Option<Request>| Rules { adopt, ..REAL };
     let mut unlisted = flaw(
         "nobody knows whom to ask",
         PROGRESS,
@@ -69,6 +73,16 @@ pub(super) fn flaws_in_recovery() -> Vec<Flaw> {
                 ..REAL
             },
         ),
+    ]
+}
+
+fn flaws_in_scans() -> Vec<Flaw> {
+    let twice = Faults {
+        crashes: 2,
+        ..NO_FAULTS
+    };
+    let adopt = |adopt: fn(&Book, BranchId) -> Option<Request>| Rules { adopt, ..REAL };
+    vec![
         flaw(
             "foreign branches are aborted",
             FOREIGN,
@@ -106,12 +120,6 @@ pub(super) fn flaws_in_answers() -> Vec<Flaw> {
     let inquiries = Faults {
         inquiries: 1,
         ..NO_FAULTS
-    };
-    let flaw = |what, law, faults, rules: Rules| Flaw {
-        what,
-        law,
-        rules,
-        config: config(&TWO, faults),
     };
     vec![
         flaw(
